@@ -1,0 +1,1 @@
+//! Who decides and who carries: queue actors, coordinator, event hub, reaper, health

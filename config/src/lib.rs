@@ -1,0 +1,1 @@
+//! Settings: the commented default file, loading, validation

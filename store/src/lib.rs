@@ -1,0 +1,1 @@
+//! Where queue documents are kept: the contract, its conformance suite, the embedded store

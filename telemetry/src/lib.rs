@@ -1,0 +1,1 @@
+//! Every metric of Lockkeeper: name, unit, labels, help
