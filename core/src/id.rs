@@ -6,12 +6,14 @@
 //! (and so which partition) knows it, without an index.
 
 use crate::resource::ResourceId;
+use minicbor::{Decode, Encode};
 use std::fmt;
 use std::str::FromStr;
 
 /// An entry's place in the history of its resource: 48 bits of milliseconds, 16 bits of counter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Seq(pub u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Seq(#[n(0)] pub u64);
 
 impl Seq {
     /// The smallest sequence number that is greater than `self` and not before `millis`.
@@ -124,7 +126,13 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "01ARZ3NDEKTSV4RRFFQ69G5FA", "81ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAU", "01ARZ3NDEKTSV4RRFFQ69G5FA\u{e9}"] {
+        for text in [
+            "",
+            "01ARZ3NDEKTSV4RRFFQ69G5FA",
+            "81ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAU",
+            "01ARZ3NDEKTSV4RRFFQ69G5FA\u{e9}",
+        ] {
             assert_eq!(text.parse::<EntryId>(), Err(NotAnId), "{text}");
         }
     }

@@ -8,12 +8,32 @@
 //! Read it in this order: [`resource`] (what is locked), [`document`] (everything known of one
 //! resource), [`command`] (what may be asked of it), then one file per operation under `ops`.
 
+mod cbor;
+pub mod command;
 pub mod delta;
+pub mod document;
+pub mod entry;
+pub mod event;
+mod grant;
 pub mod id;
+pub mod intent;
+mod ops;
+pub mod ordered;
+mod queue;
+pub mod refusal;
 pub mod resource;
+pub mod rules;
+mod settle;
 pub mod time;
 
-pub use delta::{Delta, Field, FieldKind, Version};
+pub use command::{Command, Outcome, Reply, Standing};
+pub use delta::{Delta, Field, FieldKind, Header, Version};
+pub use document::{Document, Effects};
+pub use entry::{EndReason, Ended, Former, Lock, LockState, Ticket};
+pub use event::{Event, EventKind};
 pub use id::{EntryId, Seq};
-pub use resource::{Partition, Resource, ResourceId, ResourceKind};
+pub use intent::{Intent, Metadata, Mode, Owner, Priority, Pull, RequestKey, RequestRef};
+pub use refusal::Refusal;
+pub use resource::{Partition, Resource, ResourceId, ResourceInput, ResourceKind};
+pub use rules::{Context, Nobody, Presence, Rules};
 pub use time::{Span, Timestamp};

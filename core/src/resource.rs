@@ -1,5 +1,6 @@
 //! What is locked: the identity of a resource, normalised, and its stable id.
 
+use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -14,18 +15,22 @@ pub const NAME_MAX_BYTES: usize = 256;
 pub const PARTITIONS: usize = 256;
 
 /// What kind of thing is locked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
 pub enum ResourceKind {
     /// A Terraform project: repository, directory, workspace.
     #[default]
-    Project = 0,
+    #[n(0)]
+    Project,
     /// A workspace across directories.
-    Workspace = 1,
+    #[n(1)]
+    Workspace,
     /// Something there is one of.
-    Global = 2,
+    #[n(2)]
+    Global,
     /// Anything else.
-    Custom = 3,
+    #[n(3)]
+    Custom,
 }
 
 impl ResourceKind {
@@ -127,19 +132,25 @@ pub struct FieldError {
 }
 
 /// The normalised identity of what is locked.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Resource {
     /// What kind of thing it is.
+    #[n(0)]
     pub kind: ResourceKind,
     /// VCS host; may be empty.
+    #[n(1)]
     pub host: Box<str>,
     /// Repository full name.
+    #[n(2)]
     pub namespace: Box<str>,
     /// Directory in it, normalised; `.` is its root.
+    #[n(3)]
     pub path: Box<str>,
     /// Workspace.
+    #[n(4)]
     pub workspace: Box<str>,
     /// Project name; may be empty.
+    #[n(5)]
     pub project_name: Box<str>,
 }
 
@@ -255,9 +266,17 @@ mod tests {
 
     #[test]
     fn paths_are_normalised() {
-        for (given, kept) in
-            [("", "."), (".", "."), ("./", "."), ("./a", "a"), ("a//b/", "a/b"), ("././a", "a"), ("a/./b", "a/b"), (".a", ".a"), ("a/..b", "a/..b")]
-        {
+        for (given, kept) in [
+            ("", "."),
+            (".", "."),
+            ("./", "."),
+            ("./a", "a"),
+            ("a//b/", "a/b"),
+            ("././a", "a"),
+            ("a/./b", "a/b"),
+            (".a", ".a"),
+            ("a/..b", "a/..b"),
+        ] {
             assert_eq!(&*parse(given).unwrap().path, kept, "{given:?}");
         }
         for bad in ["/a", "..", "a/../b", "a/..", "../a", "a\u{7}b"] {
@@ -290,8 +309,18 @@ mod tests {
 
     #[test]
     fn fields_do_not_run_into_each_other() {
-        let one = ResourceInput { namespace: Some("a"), path: Some("b"), workspace: Some("c"), ..Default::default() };
-        let two = ResourceInput { namespace: Some("a"), path: Some("b/c"), workspace: Some("c"), ..Default::default() };
+        let one = ResourceInput {
+            namespace: Some("a"),
+            path: Some("b"),
+            workspace: Some("c"),
+            ..Default::default()
+        };
+        let two = ResourceInput {
+            namespace: Some("a"),
+            path: Some("b/c"),
+            workspace: Some("c"),
+            ..Default::default()
+        };
         let host = ResourceInput { host: Some("h"), ..one.clone() };
         let ids: Vec<_> = [one, two, host].iter().map(|i| Resource::parse(i, "").unwrap().id()).collect();
         assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);

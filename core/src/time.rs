@@ -3,16 +3,19 @@
 //! Both are whole microseconds: fine enough for any lease, and a microsecond instant stays below
 //! 2^53 until the year 2255, so it can seed fencing tokens that JSON numbers carry exactly.
 
+use minicbor::{Decode, Encode};
 use std::fmt;
 use std::ops::{Add, Sub};
 
 /// An instant of the store's clock: microseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Timestamp(#[n(0)] u64);
 
 /// A length of time in microseconds, never negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Span(#[n(0)] u64);
 
 impl Timestamp {
     /// The epoch itself: earlier than any instant a store reports.
@@ -170,8 +173,7 @@ impl Span {
             if whole.len() > 18 || fraction.len() > 18 {
                 return Err(SpanError::TooLong);
             }
-            let unit_len =
-                after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+            let unit_len = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
             let (unit, next) = after.split_at(unit_len);
             let unit_nanos: u128 = match unit {
                 "" => return Err(SpanError::MissingUnit),

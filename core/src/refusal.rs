@@ -1,0 +1,44 @@
+//! Why a command was not carried out. A refusal changed nothing.
+
+use crate::entry::{Ended, Lock};
+use std::sync::Arc;
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The resource is not free and the caller does not want to wait.
+    #[error("the resource is not free")]
+    Held {
+        /// Who holds it (at most [`crate::rules::HOLDERS_SHOWN_MAX`]).
+        holders: Vec<Arc<Lock>>,
+        /// How many wait already.
+        waiting: usize,
+    },
+    /// The queue is as long as it may be.
+    #[error("{limit} tickets wait already, and no more may")]
+    QueueFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not the lock's present fencing token.
+    #[error("the fencing token is not the lock's")]
+    StaleToken,
+    /// The modes or limits cannot be had together.
+    #[error("{0}")]
+    ModeConflict(String),
+    /// The same request id with another body.
+    #[error("this request id was used for another request")]
+    RequestIdReused,
+    /// The ticket has become a lock.
+    #[error("the ticket was granted already")]
+    AlreadyGranted(Arc<Lock>),
+    /// It has ended; the record says why.
+    #[error("it has ended: {}", .0.reason.as_str())]
+    Gone(Arc<Ended>),
+    /// Never heard of it, or forgotten.
+    #[error("not found")]
+    NotFound,
+    /// Two identities share one resource id; the other one was first.
+    #[error("another resource has the same id")]
+    IdTaken,
+}
