@@ -1,0 +1,239 @@
+//! The handles through which all crates record.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+
+use crate::exporter;
+use crate::family::{Family, closed, series};
+use crate::labels::{
+    Acquisition, CommitOutcome, Grant, HoldClass, LockState, Priority, ReleaseReason, Retry,
+};
+use crate::occupied::Occupied;
+use crate::routes::Routes;
+use crate::table;
+
+static METRICS: OnceLock<Metrics> = OnceLock::new();
+static WITHOUT_BUCKETS: OnceLock<PrometheusRecorder> = OnceLock::new();
+
+/// The process's handles. They work before [`crate::install`] too.
+#[must_use]
+pub fn metrics() -> &'static Metrics {
+    METRICS.get_or_init(|| {
+        // `install` reports that error, at the start; here nobody could act on it.
+        let recorder = exporter::recorder()
+            .unwrap_or_else(|_| WITHOUT_BUCKETS.get_or_init(|| PrometheusBuilder::new().build_recorder()));
+        Metrics::register(recorder)
+    })
+}
+
+/// A handle for each series, or for each family of series.
+pub struct Metrics {
+    acquisitions: Box<[Counter]>,
+    acquisitions_success: Counter,
+    acquisitions_failed: Family<Counter>,
+    acquisition_duration: Histogram,
+    releases: Box<[Counter]>,
+    grants: Box<[Counter]>,
+    operations: Family<Counter>,
+    errors: Family<Counter>,
+    retries: Box<[Counter]>,
+    locks: Box<[Gauge]>,
+    hold_duration: Box<[Histogram]>,
+    queue_depth: Box<[Gauge]>,
+    queue_wait: Box<[Histogram]>,
+    waiting_clients: Gauge,
+    client_gone: Counter,
+    sweep_overdue: Counter,
+    backend_health: Family<Gauge>,
+    store_commits: Box<[Family<Counter>]>,
+    store_commit_duration: Family<Histogram>,
+    store_commit_batch: Histogram,
+    actors: Family<Gauge>,
+    actor_restarts: Family<Counter>,
+    mailbox_full: Family<Counter>,
+    events_published: Counter,
+    event_subscribers: Gauge,
+    events_dropped_subscribers: Counter,
+    routes: Routes,
+    build_info: Family<Gauge>,
+    ready: Gauge,
+}
+
+/// The first variant of a label enum is the first handle; the macro that declares the enum and
+/// [`closed`] both follow the declared order.
+macro_rules! at {
+    ($handles:expr, $variant:expr) => {
+        &$handles[$variant as usize]
+    };
+}
+
+impl Metrics {
+    fn register(recorder: &'static PrometheusRecorder) -> Self {
+        Self {
+            acquisitions: closed(recorder, &table::ACQUISITIONS),
+            acquisitions_success: series(recorder, &table::ACQUISITIONS_SUCCESS, &[]),
+            acquisitions_failed: Family::new(recorder, &table::ACQUISITIONS_FAILED),
+            acquisition_duration: series(recorder, &table::ACQUISITION_DURATION, &[]),
+            releases: closed(recorder, &table::RELEASES),
+            grants: closed(recorder, &table::GRANTS),
+            operations: Family::new(recorder, &table::OPERATIONS),
+            errors: Family::new(recorder, &table::ERRORS),
+            retries: closed(recorder, &table::RETRIES),
+            locks: closed(recorder, &table::LOCKS),
+            hold_duration: closed(recorder, &table::HOLD_DURATION),
+            queue_depth: closed(recorder, &table::QUEUE_DEPTH),
+            queue_wait: closed(recorder, &table::QUEUE_WAIT),
+            waiting_clients: series(recorder, &table::WAITING_CLIENTS, &[]),
+            client_gone: series(recorder, &table::CLIENT_GONE, &[]),
+            sweep_overdue: series(recorder, &table::SWEEP_OVERDUE, &[]),
+            backend_health: Family::new(recorder, &table::BACKEND_HEALTH),
+            store_commits: Family::by_second(recorder, &table::STORE_COMMITS),
+            store_commit_duration: Family::new(recorder, &table::STORE_COMMIT_DURATION),
+            store_commit_batch: series(recorder, &table::STORE_COMMIT_BATCH, &[]),
+            actors: Family::new(recorder, &table::ACTORS),
+            actor_restarts: Family::new(recorder, &table::ACTOR_RESTARTS),
+            mailbox_full: Family::new(recorder, &table::MAILBOX_FULL),
+            events_published: series(recorder, &table::EVENTS_PUBLISHED, &[]),
+            event_subscribers: series(recorder, &table::EVENT_SUBSCRIBERS, &[]),
+            events_dropped_subscribers: series(recorder, &table::EVENTS_DROPPED_SUBSCRIBERS, &[]),
+            routes: Routes::new(recorder),
+            build_info: Family::new(recorder, &table::BUILD_INFO),
+            ready: series(recorder, &table::READY, &[]),
+        }
+    }
+
+    /// A request for a lock was answered, `elapsed` after it came in.
+    pub fn acquisition(&self, answer: Acquisition, elapsed: Duration) {
+        self.acquisitions[answer.index()].increment(1);
+        self.acquisition_duration.record(elapsed.as_secs_f64());
+        match answer {
+            Acquisition::Acquired | Acquisition::Reentrant => self.acquisitions_success.increment(1),
+            Acquisition::Queued | Acquisition::Held => {}
+            Acquisition::Refused(code) => self.acquisitions_failed.get(code).increment(1),
+        }
+    }
+
+    /// A lock came to an owner.
+    pub fn granted(&self, how: Grant) {
+        at!(self.grants, how).increment(1);
+    }
+
+    /// A lock of this class ended after `held`.
+    pub fn released(&self, reason: ReleaseReason, class: HoldClass, held: Duration) {
+        at!(self.releases, reason).increment(1);
+        at!(self.hold_duration, class).record(held.as_secs_f64());
+    }
+
+    /// Operations with this name; the handle may be kept.
+    pub fn operations(&self, operation: &'static str) -> Counter {
+        self.operations.get(operation)
+    }
+
+    /// An answer was an error with this code.
+    pub fn error(&self, code: &'static str) {
+        self.errors.get(code).increment(1);
+    }
+
+    /// Something was done a second time.
+    pub fn retry(&self, kind: Retry) {
+        at!(self.retries, kind).increment(1);
+    }
+
+    /// Locks that exist now.
+    pub fn locks(&self, state: LockState) -> &Gauge {
+        at!(self.locks, state)
+    }
+
+    /// Tickets that wait now.
+    pub fn queue_depth(&self, priority: Priority) -> &Gauge {
+        at!(self.queue_depth, priority)
+    }
+
+    /// A ticket was granted after waiting so long.
+    pub fn queue_wait(&self, priority: Priority, waited: Duration) {
+        at!(self.queue_wait, priority).record(waited.as_secs_f64());
+    }
+
+    /// A client waits, until the returned value is dropped.
+    pub fn waiting_client(&self) -> Occupied {
+        Occupied::new(&self.waiting_clients)
+    }
+
+    /// A client's connection closed while its request waited.
+    pub fn client_gone(&self) {
+        self.client_gone.increment(1);
+    }
+
+    /// The slow sweep found so many deadlines unattended.
+    pub fn sweep_overdue(&self, deadlines: u64) {
+        self.sweep_overdue.increment(deadlines);
+    }
+
+    /// Whether the store answers.
+    pub fn backend_health(&self, store: &'static str, healthy: bool) {
+        self.backend_health.get(store).set(flag(healthy));
+    }
+
+    /// A commit ended so, `elapsed` after it was sent to the store.
+    pub fn store_commit(&self, store: &'static str, outcome: CommitOutcome, elapsed: Duration) {
+        at!(self.store_commits, outcome).get(store).increment(1);
+        self.store_commit_duration.get(store).record(elapsed.as_secs_f64());
+    }
+
+    /// So many documents were made durable together.
+    pub fn store_commit_batch(&self, documents: usize) {
+        self.store_commit_batch.record(documents as f64);
+    }
+
+    /// An actor of this kind lives, until the returned value is dropped.
+    pub fn actor(&self, kind: &'static str) -> Occupied {
+        Occupied::new(&self.actors.get(kind))
+    }
+
+    /// An actor of this kind died and was replaced.
+    pub fn actor_restarted(&self, kind: &'static str) {
+        self.actor_restarts.get(kind).increment(1);
+    }
+
+    /// A message was refused since the mailbox of this kind of actor was full.
+    pub fn mailbox_full(&self, kind: &'static str) {
+        self.mailbox_full.get(kind).increment(1);
+    }
+
+    /// So many events were put on the ring.
+    pub fn events_published(&self, events: u64) {
+        self.events_published.increment(events);
+    }
+
+    /// An event stream is open, until the returned value is dropped.
+    pub fn event_subscriber(&self) -> Occupied {
+        Occupied::new(&self.event_subscribers)
+    }
+
+    /// An event stream was closed since its reader was too slow.
+    pub fn event_subscriber_dropped(&self) {
+        self.events_dropped_subscribers.increment(1);
+    }
+
+    /// An HTTP request was answered. `route` is the route's pattern, `other` where none matched.
+    pub fn http_request(&self, route: &str, method: &str, status: u16, elapsed: Duration) {
+        self.routes.record(route, method, status, elapsed);
+    }
+
+    /// Which version runs.
+    pub fn build_info(&self, version: &'static str) {
+        self.build_info.get(version).set(1.0);
+    }
+
+    /// Whether this instance can grant.
+    pub fn ready(&self, ready: bool) {
+        self.ready.set(flag(ready));
+    }
+}
+
+const fn flag(on: bool) -> f64 {
+    if on { 1.0 } else { 0.0 }
+}
