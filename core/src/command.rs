@@ -14,7 +14,7 @@ pub struct Acquire {
     /// Which resource; needed where the document does not exist yet.
     pub resource: Arc<Resource>,
     /// What is asked for.
-    pub intent: Intent,
+    pub intent: Arc<Intent>,
     /// If the owner has a lock or ticket already, return that one.
     pub reentrant: bool,
     /// Wait in the queue if it is not free.
@@ -23,8 +23,6 @@ pub struct Acquire {
     pub queue_timeout: Span,
     /// How long the client stays connected for the answer.
     pub wait: Span,
-    /// The command may have been carried out before: look for its nonce first.
-    pub retried: bool,
 }
 
 /// Asks what became of a ticket; claims the lock it became.
@@ -87,8 +85,6 @@ pub struct ReleasePull {
     pub before: Option<Timestamp>,
     /// Identifies this command.
     pub nonce: u64,
-    /// The command may have been carried out before: add what its nonce ended.
-    pub retried: bool,
 }
 
 /// A client's connection went away before it was answered.
@@ -104,7 +100,7 @@ pub struct ClientGone {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// See [`Acquire`].
-    Acquire(Box<Acquire>),
+    Acquire(Acquire),
     /// See [`Poll`].
     Poll(Poll),
     /// See [`Renew`].
@@ -140,23 +136,6 @@ impl Command {
             Self::ClientGone(_) => "client_gone",
             Self::Show(_) => "show",
             Self::Settle => "settle",
-        }
-    }
-
-    /// Marks a command that is sent again because its first answer never came.
-    pub fn mark_retried(&mut self) {
-        match self {
-            Self::Acquire(acquire) => acquire.retried = true,
-            Self::ReleasePull(release) => release.retried = true,
-            // These recognise themselves by nonce, or may simply be done twice.
-            Self::Poll(_)
-            | Self::Renew(_)
-            | Self::Release(_)
-            | Self::ForceRelease(_)
-            | Self::Cancel(_)
-            | Self::ClientGone(_)
-            | Self::Show(_)
-            | Self::Settle => {}
         }
     }
 }

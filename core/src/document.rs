@@ -174,6 +174,12 @@ impl Document {
         self.version
     }
 
+    /// The partition's token floor, as far as this copy knows.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// The locks, oldest first.
     pub fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
         self.locks.iter().map(|(_, lock)| lock)

@@ -300,7 +300,8 @@ mod tests {
         let left = check(&node.left, low, Some(node.key));
         let right = check(&node.right, Some(node.key), high);
         assert_eq!(node.size, left + right + 1);
-        assert!(left + 1 <= DELTA * (right + 1) && right + 1 <= DELTA * (left + 1), "{left} {right}");
+        let heavy = left.max(right) + 1;
+        assert!(heavy <= DELTA * (left.min(right) + 1), "{left} {right}");
         node.size
     }
 

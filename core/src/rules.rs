@@ -74,6 +74,8 @@ pub struct Context<'a> {
     /// Since when clients have been able to reach the service: deadlines that need their care
     /// count from here at the earliest, so that an outage empties no queue.
     pub opened_at: Timestamp,
+    /// The command may have been carried out before, and its answer lost: look for its nonce.
+    pub retried: bool,
     /// The settings.
     pub rules: &'a Rules,
     /// Whose clients are connected.

@@ -23,7 +23,7 @@ impl Document {
         {
             return self.repeated(seq, *request, acquire, ctx, now);
         }
-        if acquire.retried
+        if ctx.retried
             && let Some(seq) = self.made_by(&intent.owner.id, intent.nonce)
         {
             return self.what_became(seq, acquire, ctx, now);
@@ -43,7 +43,7 @@ impl Document {
         if self.would_be_next(intent.priority) && self.has_room_for(intent.mode, now) {
             let seq = self.next_seq(now);
             // The client that acquires is connected: it is told with this very commit.
-            let lock = self.make_lock(seq, Arc::new(intent.clone()), None, true, ctx, now);
+            let lock = self.make_lock(seq, Arc::clone(intent), None, true, ctx, now);
             return Ok(Reply::Standing(Standing::Acquired { lock, reentrant: false, news: true }));
         }
         if !acquire.queue {
@@ -64,7 +64,7 @@ impl Document {
         };
         let ticket = self.put_ticket(Ticket {
             seq,
-            intent: Arc::new(acquire.intent.clone()),
+            intent: Arc::clone(&acquire.intent),
             enqueued_at: now,
             deadline: now + acquire.queue_timeout,
             seen_until,
@@ -94,7 +94,7 @@ impl Document {
     }
 
     fn what_became(&mut self, seq: Seq, acquire: &Acquire, ctx: &Context<'_>, now: Timestamp) -> Outcome {
-        if acquire.retried
+        if ctx.retried
             && let Some(lock) = self.locks.get(&seq).filter(|lock| !lock.is_reserved() && lock.touch == 0)
             && lock.intent.nonce == acquire.intent.nonce
         {

@@ -19,7 +19,7 @@ impl Document {
         let of_pull = |intent: &Intent| intent.owner.pull.as_ref().is_some_and(|p| p.num == release.pull);
         let in_time = |at: Timestamp| release.before.is_none_or(|before| at < before);
         let (mut released, mut cancelled) = (Vec::new(), Vec::new());
-        if release.retried {
+        if ctx.retried {
             for (_, ended) in self.ended.iter().filter(|(_, ended)| ended.nonce == release.nonce) {
                 match &ended.former {
                     Former::Lock(lock) => released.push(Arc::clone(lock)),
