@@ -82,6 +82,10 @@ pub enum StoreError {
     /// What is stored cannot be understood; an operator must look.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// The request itself breaks the contract (two partitions in one commit, a document named
+    /// twice): a mistake of the caller that no retry mends; nothing was changed.
+    #[error("refused: {0}")]
+    Refused(String),
     /// The store was closed; nothing was changed.
     #[error("the store is closed")]
     Closed,

@@ -1,6 +1,12 @@
 //! Where queue documents are kept: the contract, its conformance suite, a fault-injecting wrapper,
 //! and the embedded store. A store only compares and sets; it knows nothing of locks.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub mod contract;
+pub mod embedded;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
 
 pub use contract::{Commit, Committed, Loaded, Page, Store, StoreError, StoreFuture, StoredDocument};
+pub use embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
