@@ -1,1 +1,42 @@
-//! Who decides and who carries: queue actors, coordinator, event hub, reaper, health
+//! Who decides and who carries: queue actors, coordinators, event hub, reaper, health.
+//!
+//! An acquire travels: door → [`Locks`] → coordinator (only if the resource has no actor yet) →
+//! queue actor → core document → store, and back the same way.
+//!
+//! | who | tells whom | what |
+//! | --- | --- | --- |
+//! | [`Locks`] | coordinator | `Route`: a command for a resource that has no actor |
+//! | [`Locks`] | queue actor | `Submit`, `EndWait` (its client waited long enough), `Forget` (it left) |
+//! | coordinator | queue actor | `Submit`, `Rest` |
+//! | queue actor | [`view::View`], calendar, [`events::EventLog`] | what became durable |
+//! | reaper | queue actor | `Submit(Settle)`: time has something to say |
+//! | queue actor | health | a store that failed (probe it now) |
+//! | doors | event hub | `Subscribe` |
+//!
+//! What happens to messages of a dead actor: the channels of the waiting clients close, and
+//! [`Locks`] sends their commands to the successor, marked as retried; the core recognises by nonce
+//! what was carried out already. State is never lost with an actor: it is a cache of the store.
+
+pub mod answer;
+mod coordinator;
+mod deadlines;
+pub mod engine;
+pub mod events;
+mod health;
+mod locks;
+mod options;
+mod queue_actor;
+mod reaper;
+mod recorder;
+mod resident;
+mod responder;
+mod shared;
+mod system;
+pub mod view;
+
+pub use answer::{Answer, Failure, RETRY_AFTER};
+pub use health::Health;
+pub use locks::{AcquireRequest, Locks, fresh_nonce};
+pub use options::Options;
+pub use resident::Kill;
+pub use system::{StartError, System};

@@ -1,0 +1,63 @@
+//! What comes back to whoever asked, and the ways in which nothing does.
+
+use lockkeeper_core::{Refusal, Reply, Resource, Timestamp};
+use lockkeeper_store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A durable answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Of which resource; `None` where no document is known.
+    pub resource: Option<Arc<Resource>>,
+    /// The store's clock when it was decided.
+    pub decided_at: Timestamp,
+    /// What the document answered.
+    pub outcome: Result<Reply, Refusal>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The store cannot be used; nothing was granted.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A limit was reached; nothing was granted.
+    #[error("overloaded: {what} (limit {limit})")]
+    Overloaded {
+        /// Which limit.
+        what: &'static str,
+        /// Its value.
+        limit: usize,
+    },
+    /// It may have happened: ask again with the same request id.
+    #[error("outcome unknown: {0}")]
+    OutcomeUnknown(String),
+    /// This server is about to stop; nothing was granted.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// A mistake of this program; nothing was changed.
+    #[error("internal error: {0}")]
+    Internal(String),
+    /// Records in the store cannot be read; an operator must look.
+    #[error("damaged: {0}")]
+    Damaged(String),
+}
+
+/// How long a client should wait before it asks a busy or troubled server again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => Self::Unavailable(cause),
+            StoreError::Overloaded { limit } => {
+                Self::Overloaded { what: "commits waiting for the store", limit }
+            }
+            StoreError::OutcomeUnknown(cause) => Self::OutcomeUnknown(cause),
+            StoreError::Damaged(what) => Self::Damaged(what),
+            StoreError::Refused(what) => Self::Internal(what),
+            StoreError::Closed => Self::ShuttingDown,
+        }
+    }
+}

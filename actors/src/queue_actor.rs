@@ -1,0 +1,215 @@
+//! The queue actor: carries one resource's [`Engine`] between clients and the store.
+//!
+//! Messages: [`Submit`], [`EndWait`], [`Forget`], [`Rest`], [`Kill`]. All logic is in the engine and
+//! the core; what is here only moves. A panic ends the actor: its waiting clients' channels close,
+//! and their handles send the commands again to its successor.
+
+use crate::engine::{Engine, Published, Step, Submission, Surroundings};
+use crate::events::Occurrence;
+use crate::recorder;
+use crate::resident::Kill;
+use crate::responder::Responder;
+use crate::shared::Shared;
+use crate::view::wake_at;
+use actix::prelude::*;
+use lockkeeper_core::{ResourceId, Timestamp};
+use lockkeeper_telemetry::{Occupied, metrics};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon a copy that clients wait on, and that could not be read, is tried again.
+const RELOAD_AFTER: Duration = Duration::from_millis(500);
+
+/// A command for the resource.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Submit(pub(crate) Submission<Responder>);
+
+/// A client has waited as long as it wanted to.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct EndWait {
+    pub(crate) nonce: u64,
+}
+
+/// A client's connection went away.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Forget {
+    pub(crate) nonce: u64,
+}
+
+/// Stop if nobody needs you.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Rest;
+
+/// One resource's queue on this instance.
+pub(crate) struct QueueActor {
+    id: ResourceId,
+    shared: Arc<Shared>,
+    engine: Engine<Responder>,
+    /// Where this actor's document stands in the reaper's calendar.
+    calendar: Option<Timestamp>,
+    used: bool,
+    _counted: Occupied,
+}
+
+impl QueueActor {
+    pub(crate) fn new(id: ResourceId, shared: Arc<Shared>) -> Self {
+        let copy = shared.view.get(id).map(|copy| (*copy).clone());
+        let calendar = copy.as_ref().and_then(wake_at);
+        Self {
+            id,
+            engine: Engine::new(id, copy),
+            calendar,
+            used: true,
+            shared,
+            _counted: metrics().actor("queue"),
+        }
+    }
+
+    /// Runs a piece of work; a panic ends this actor and nothing else.
+    fn guarded(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(&mut Self, &mut Context<Self>)) {
+        self.used = true;
+        if catch_unwind(AssertUnwindSafe(|| work(self, ctx))).is_err() {
+            tracing::error!(resource = %self.id, "a queue actor panicked; its successor starts from the store");
+            metrics().actor_restarted("queue");
+            self.leave();
+            ctx.terminate();
+        }
+    }
+
+    fn leave(&self) {
+        self.shared.registry(self.id).actors.lock().remove(&self.id);
+    }
+
+    fn step(&mut self, ctx: &mut Context<Self>) {
+        let around = Surroundings {
+            now: self.shared.store.now(),
+            opened_at: self.shared.opened_at(),
+            rules: &self.shared.options.rules,
+        };
+        match self.engine.step(around) {
+            Step::Idle => {}
+            Step::Load => {
+                let store = Arc::clone(&self.shared.store);
+                let id = self.id;
+                ctx.spawn(async move { store.load(id).await }.into_actor(self).map(|result, actor, ctx| {
+                    actor.guarded(ctx, |actor, ctx| {
+                        let failed = result.is_err();
+                        actor.shared.health.note(result.as_ref().err());
+                        actor.engine.loaded(result, actor.shared.store.now());
+                        actor.reconcile();
+                        if failed {
+                            actor.reload_later(ctx);
+                        }
+                        actor.step(ctx);
+                    });
+                }));
+            }
+            Step::Commit(commit) => {
+                let store = Arc::clone(&self.shared.store);
+                let begun = std::time::Instant::now();
+                ctx.spawn(async move { store.commit(*commit).await }.into_actor(self).map(
+                    move |result, actor, ctx| {
+                        actor.guarded(ctx, |actor, ctx| {
+                            recorder::commit(actor.shared.store.name(), &result, begun.elapsed());
+                            actor.shared.health.note(result.as_ref().err());
+                            let published = actor.engine.committed(result, actor.shared.store.now());
+                            actor.publish(published);
+                            actor.step(ctx);
+                        });
+                    },
+                ));
+            }
+        }
+    }
+
+    fn reload_later(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(RELOAD_AFTER, |actor, ctx| {
+            actor.guarded(ctx, |actor, ctx| {
+                if actor.engine.wants_reload() {
+                    actor.step(ctx);
+                }
+            });
+        });
+    }
+
+    fn publish(&mut self, published: Published) {
+        if published.changed {
+            self.reconcile();
+        }
+        recorder::events(&published.effects.events);
+        let now = self.shared.store.now();
+        self.shared.log.append(now, published.effects.events.into_iter().map(Occurrence::Entry));
+    }
+
+    /// The view and the calendar follow the engine's copy.
+    fn reconcile(&mut self) {
+        let document = self.engine.document();
+        self.shared.view.publish(self.id, self.calendar, document);
+        self.calendar = document.and_then(wake_at);
+    }
+}
+
+impl Actor for QueueActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Submit> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Submit(submission): Submit, ctx: &mut Self::Context) {
+        self.guarded(ctx, |actor, ctx| {
+            actor.engine.submit(submission);
+            actor.step(ctx);
+        });
+    }
+}
+
+impl Handler<EndWait> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, EndWait { nonce }: EndWait, ctx: &mut Self::Context) {
+        self.guarded(ctx, |actor, ctx| {
+            let now = actor.shared.store.now();
+            actor.engine.end_wait(nonce, now);
+            actor.step(ctx);
+        });
+    }
+}
+
+impl Handler<Forget> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Forget { nonce }: Forget, ctx: &mut Self::Context) {
+        self.guarded(ctx, |actor, ctx| {
+            actor.engine.forget(nonce);
+            actor.step(ctx);
+        });
+    }
+}
+
+impl Handler<Rest> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Rest, ctx: &mut Self::Context) {
+        if !self.engine.is_idle() || std::mem::take(&mut self.used) {
+            return;
+        }
+        // Whoever looked it up before this sends into a closed mailbox, and asks the coordinator.
+        self.leave();
+        ctx.stop();
+    }
+}
+
+impl Handler<Kill> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, kill: Kill, ctx: &mut Self::Context) {
+        // Not guarded: a test wants the whole of a panic.
+        kill.carry_out(ctx);
+    }
+}

@@ -1,0 +1,90 @@
+//! What outlives every actor: the store, the view, the registry, the event log, the settings.
+
+use crate::events::EventLog;
+use crate::health::HealthState;
+use crate::options::Options;
+use crate::queue_actor::QueueActor;
+use crate::view::View;
+use actix::Addr;
+use lockkeeper_core::{ResourceId, Timestamp};
+use lockkeeper_store::Store;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// The queue actors of one shard. A coordinator's successor finds its predecessor's actors here:
+/// two actors of one resource would each know only half of the waiting clients.
+#[derive(Default)]
+pub(crate) struct Registry {
+    pub(crate) actors: Mutex<HashMap<ResourceId, Addr<QueueActor>>>,
+}
+
+/// Everything that actors and handles share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: Options,
+    pub(crate) view: View,
+    pub(crate) registries: Vec<Arc<Registry>>,
+    pub(crate) log: Arc<EventLog>,
+    pub(crate) health: HealthState,
+    opened_at: AtomicU64,
+    draining: AtomicBool,
+    drain: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(store: Arc<dyn Store>, options: Options) -> Self {
+        let opened_at = store.now();
+        Self {
+            view: View::new(),
+            registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
+            log: Arc::new(EventLog::new(&options.instance, options.event_ring)),
+            health: HealthState::new(opened_at),
+            opened_at: AtomicU64::new(opened_at.as_micros()),
+            draining: AtomicBool::new(false),
+            drain: Notify::new(),
+            store,
+            options,
+        }
+    }
+
+    /// Which shard a resource's actor lives in. The low bits are a hash, so shards fill evenly.
+    pub(crate) fn shard_of(&self, id: ResourceId) -> usize {
+        (id.0 % self.registries.len() as u64) as usize
+    }
+
+    pub(crate) fn registry(&self, id: ResourceId) -> &Arc<Registry> {
+        &self.registries[self.shard_of(id)]
+    }
+
+    /// Since when clients can reach the service without a break.
+    pub(crate) fn opened_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.opened_at.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn reopened(&self, at: Timestamp) {
+        self.opened_at.store(at.as_micros(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.drain.notify_waiters();
+    }
+
+    /// Waits until the server is about to stop.
+    pub(crate) async fn drained(&self) {
+        let drain = self.drain.notified();
+        tokio::pin!(drain);
+        // Registered before the look, so that a drain that begins in between is not missed.
+        drain.as_mut().enable();
+        if !self.is_draining() {
+            drain.await;
+        }
+    }
+}

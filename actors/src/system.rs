@@ -1,0 +1,161 @@
+//! Building the actors: reads the store, starts arbiters and residents, gives out the handle.
+
+use crate::coordinator::Coordinator;
+use crate::events::EventHub;
+use crate::health::HealthActor;
+use crate::locks::Locks;
+use crate::options::Options;
+use crate::reaper::Reaper;
+use crate::resident::{Kill, Resident, WATCH_INTERVAL};
+use crate::shared::Shared;
+use actix::prelude::*;
+use lockkeeper_core::document::Damaged;
+use lockkeeper_core::{Document, Partition, Priority};
+use lockkeeper_store::{Store, StoreError, StoredDocument};
+use lockkeeper_telemetry::metrics;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+/// Documents read at once while starting.
+const PAGE: usize = 4096;
+
+/// Why the actors could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// A record in it cannot be understood.
+    #[error("the store holds a record that cannot be read: {0}")]
+    Damaged(#[from] Damaged),
+}
+
+/// The running actors.
+pub struct System {
+    locks: Locks,
+    reaper: Arc<Resident<Reaper>>,
+    health: Arc<Resident<HealthActor>>,
+    arbiters: Vec<Arbiter>,
+    watchdog: actix_rt::task::JoinHandle<()>,
+}
+
+impl System {
+    /// Reads everything known and starts the actors. Must run inside an actix system.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what cannot be understood.
+    pub async fn start(store: Arc<dyn Store>, options: Options) -> Result<Self, StartError> {
+        let shards = options.shards.max(1);
+        let mailbox = options.mailbox;
+        let subscribers = options.event_subscribers;
+        let shared = Arc::new(Shared::new(store, options));
+        read_all(&shared).await?;
+
+        let arbiters: Vec<Arbiter> = (0..=shards).map(|_| Arbiter::new()).collect();
+        let control = arbiters[shards].handle();
+        let coordinators = (0..shards)
+            .map(|shard| {
+                let shared = Arc::clone(&shared);
+                Resident::start("coordinator", arbiters[shard].handle(), mailbox, move || {
+                    Coordinator::new(Arc::clone(&shared), shard)
+                })
+            })
+            .collect::<Vec<_>>();
+        let log = Arc::clone(&shared.log);
+        let hub = Resident::start("event_hub", control.clone(), mailbox, move || {
+            EventHub::new(Arc::clone(&log), subscribers)
+        });
+        let locks = Locks::new(Arc::clone(&shared), coordinators.clone(), Arc::clone(&hub));
+        let reaper_locks = locks.clone();
+        let reaper =
+            Resident::start("reaper", control.clone(), mailbox, move || Reaper::new(reaper_locks.clone()));
+        let health =
+            Resident::start("health", control, mailbox, move || HealthActor::new(Arc::clone(&shared)));
+        let watched = (Arc::clone(&reaper), Arc::clone(&health));
+        let watchdog = actix_rt::spawn(async move {
+            loop {
+                actix_rt::time::sleep(WATCH_INTERVAL).await;
+                coordinators.iter().for_each(|coordinator| coordinator.revive());
+                hub.revive();
+                watched.0.revive();
+                watched.1.revive();
+            }
+        });
+        Ok(Self { locks, reaper, health, arbiters, watchdog })
+    }
+
+    /// The handle for doors.
+    #[must_use]
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Kills the reaper, for tests.
+    pub fn kill_reaper(&self, how: Kill) {
+        let _ = self.reaper.try_send(how);
+    }
+
+    /// Kills the health actor, for tests.
+    pub fn kill_health(&self, how: Kill) {
+        let _ = self.health.try_send(how);
+    }
+
+    /// Stops all actors and waits for their threads.
+    pub fn stop(self) {
+        self.watchdog.abort();
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        for arbiter in self.arbiters {
+            if arbiter.join().is_err() {
+                tracing::error!("an actor thread ended with a panic");
+            }
+        }
+    }
+}
+
+/// A document from its stored form.
+pub(crate) fn read(stored: &StoredDocument, floor: u64) -> Result<Document, Damaged> {
+    let fields = stored.fields.iter().map(|(field, bytes)| (*field, bytes.as_slice()));
+    Document::from_records(stored.id, stored.version, &stored.header, fields, floor)
+}
+
+/// Fills the view and the calendar.
+async fn read_all(shared: &Shared) -> Result<(), StartError> {
+    let mut floors: HashMap<Partition, u64> = HashMap::new();
+    let mut from = None;
+    loop {
+        let page = shared.store.list(from, PAGE).await?;
+        for stored in &page.documents {
+            let floor = match floors.entry(stored.id.partition()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(shared.store.load(stored.id).await?.floor),
+            };
+            let document = read(stored, floor)?;
+            shared.view.publish(stored.id, None, Some(&document));
+            if document.is_live() {
+                count(&document);
+            }
+        }
+        match page.next {
+            Some(next) => from = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Gauges start from what is there.
+fn count(document: &Document) {
+    for lock in document.locks() {
+        let state = if lock.is_reserved() {
+            lockkeeper_telemetry::LockState::Reserved
+        } else {
+            lockkeeper_telemetry::LockState::Held
+        };
+        metrics().locks(state).increment(1.0);
+    }
+    for (class, depth) in Priority::ALL.into_iter().zip(document.depths()) {
+        metrics().queue_depth(crate::recorder::priority(class)).increment(depth as f64);
+    }
+}
