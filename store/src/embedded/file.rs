@@ -37,6 +37,8 @@ pub(super) struct Opening {
     /// Whether to read from the disk what the kernel may have cached. After a failed write or
     /// fsync the cache can show what the disk never got.
     pub(super) distrust_cache: bool,
+    /// Whether the file may be changed; otherwise even a repair stays in memory.
+    pub(super) writable: bool,
 }
 
 /// Opens the database of this directory, making it if there is none. The caller holds the lock.
@@ -139,7 +141,9 @@ fn open_checked(path: &Path, file: File, opening: &Opening) -> Result<Opened, Op
         return Err(OpenError::damaged(path, "its pages do not match their checksums"));
     }
     let last_time = check_meta(path, &db)?;
-    disk.release().map_err(OpenError::io(path))?;
+    if opening.writable {
+        disk.release().map_err(OpenError::io(path))?;
+    }
     Ok(Opened { db, last_time })
 }
 

@@ -1,7 +1,7 @@
 //! The embedded store: one redb file in a data directory that one process owns.
 //!
 //! Reads run in the calling thread on a snapshot. Writes go through a bounded channel to one
-//! writer thread, which puts what waits into one transaction with one fsync: see [`writer`].
+//! writer thread, which puts what waits into one transaction with one fsync: see `writer.rs`.
 
 mod apply;
 mod clock;
@@ -17,7 +17,7 @@ mod options;
 mod read;
 mod shared;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tools;
 mod writer;
 
@@ -82,7 +82,8 @@ impl EmbeddedStore {
     fn open_with(options: EmbeddedOptions, faults: Faults) -> Result<Arc<Self>, OpenError> {
         let data_dir = &options.data_dir;
         let lock = DirLock::acquire(data_dir)?;
-        let opening = Opening { cache_bytes: options.cache_bytes, faults, distrust_cache: false };
+        let opening =
+            Opening { cache_bytes: options.cache_bytes, faults, distrust_cache: false, writable: true };
         let opened = file::open_or_create(data_dir, &opening)?;
         let last_stamp = opened.last_time;
         let shared = Arc::new(Shared::new(data_dir.join(DATA_FILE), opening, opened));

@@ -101,7 +101,7 @@ pub enum ToolError {
 /// # Errors
 /// See [`ToolError`]; `dest` then does not exist (or is what it was).
 pub fn backup(data_dir: &Path, dest: &Path) -> Result<BackupReport, ToolError> {
-    let (_lock, path, opened) = open_exclusively(data_dir)?;
+    let (_lock, path, opened) = open_exclusively(data_dir, &for_reading())?;
     let snapshot = opened.db.begin_read().map_err(|error| OpenError::redb(&path, error))?;
     copy::backup(&path, &snapshot, dest)
 }
@@ -111,7 +111,7 @@ pub fn backup(data_dir: &Path, dest: &Path) -> Result<BackupReport, ToolError> {
 /// # Errors
 /// See [`ToolError`]; nothing is lost then.
 pub fn compact(data_dir: &Path) -> Result<CompactReport, ToolError> {
-    let (_lock, path, opened) = open_exclusively(data_dir)?;
+    let (_lock, path, opened) = open_exclusively(data_dir, &for_writing())?;
     let size = || fs::metadata(&path).map(|metadata| metadata.len()).map_err(OpenError::io(&path));
     let before_bytes = size()?;
     let mut db = opened.db;
@@ -153,18 +153,29 @@ pub fn restore(file: &Path, data_dir: &Path, options: RestoreOptions) -> Result<
     restored
 }
 
-fn offline() -> Opening {
-    Opening { cache_bytes: DEFAULT_CACHE_BYTES, faults: Faults::default(), distrust_cache: false }
+/// To change the file.
+fn for_writing() -> Opening {
+    Opening {
+        cache_bytes: DEFAULT_CACHE_BYTES,
+        faults: Faults::default(),
+        distrust_cache: false,
+        writable: true,
+    }
 }
 
-fn open_exclusively(data_dir: &Path) -> Result<(DirLock, PathBuf, Opened), ToolError> {
+/// To look at the file and leave it as it is.
+fn for_reading() -> Opening {
+    Opening { writable: false, ..for_writing() }
+}
+
+fn open_exclusively(data_dir: &Path, opening: &Opening) -> Result<(DirLock, PathBuf, Opened), ToolError> {
     let path = data_dir.join(DATA_FILE);
     // Looked at first, so that a mistyped directory is not made.
     if !path.try_exists().map_err(OpenError::io(&path))? {
         return Err(ToolError::Missing { path });
     }
     let lock = DirLock::acquire(data_dir)?;
-    let opened = file::open(&path, &offline())?;
+    let opened = file::open(&path, opening)?;
     Ok((lock, path, opened))
 }
 
@@ -180,7 +191,7 @@ fn prepare(source: &Path, restoring: &Path, replaced: Option<&Path>) -> Result<(
         }
         other => other,
     };
-    let opened = file::open(restoring, &offline()).map_err(named)?;
+    let opened = file::open(restoring, &for_writing()).map_err(named)?;
     let rows = check_rows(&opened.db).map_err(|error| match error {
         ReadError::Redb(error) => named(OpenError::redb(source, error)),
         ReadError::Row(row) => OpenError::damaged(source, row.0),
@@ -228,7 +239,7 @@ fn raise_floors(db: &Database, floor: u64, now: u64) -> Result<(), redb::Error> 
 /// The latest time or floor in the database that is to be replaced, if it can still be read: its
 /// clock may have been ahead of the wall clock.
 fn latest_in(path: &Path) -> Option<u64> {
-    let opened = file::open(path, &offline()).ok()?;
+    let opened = file::open(path, &for_reading()).ok()?;
     let read = || -> Result<u64, redb::Error> {
         let mut latest = opened.last_time;
         for row in opened.db.begin_read()?.open_table(FLOORS)?.iter()? {

@@ -252,8 +252,8 @@ impl Writer {
         let failed_at = self.stage;
         tracing::error!(path = %self.shared.path.display(), error = %cause, ?failed_at, "a batch of commits failed");
         let reopened = self.reopen();
-        match (reopened, failed_at) {
-            (Ok(last_stamp), Stage::Committing { stamp }) if last_stamp == stamp => self.answer(batch),
+        match (&reopened, failed_at) {
+            (Ok(last_stamp), Stage::Committing { stamp }) if *last_stamp == stamp => self.answer(batch),
             (Err(again), Stage::Committing { .. }) => {
                 let text = format!("{cause}; the file could not be opened again yet: {again}");
                 let unknown = StoreError::OutcomeUnknown(text);
@@ -261,7 +261,7 @@ impl Writer {
             }
             _ => batch.drain(..).for_each(|job| job.refuse(&cause)),
         }
-        self.pause(cause);
+        self.pause(reopened.err().unwrap_or(cause));
     }
 
     /// Opens the file again if it is not open.
