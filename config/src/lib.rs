@@ -1,1 +1,76 @@
-//! Settings: the commented default file, loading, validation
+//! Settings: the commented default file, loading, validation.
+//!
+//! [`load`] is one pure function from the settings file's bytes, the environment and the flags to
+//! [`Settings`], or to everything that is wrong with them. Each setting is declared once, in the table
+//! that [`describe`] returns: its name gives the environment variable, its kind the check and the words
+//! for what is allowed. The shipped `lockkeeper.yaml` is compiled in and is the lowest layer, so what it
+//! says is what happens.
+//!
+//! Later layers win: default file, settings file, environment, flags.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod docs;
+mod effective;
+mod environment;
+mod expand;
+mod file;
+mod kind;
+mod layer;
+mod problem;
+mod resolve;
+mod schema;
+mod settings;
+mod size;
+mod source;
+mod suggest;
+mod value;
+mod yaml;
+
+pub use docs::markdown_table;
+pub use effective::Effective;
+pub use environment::Environment;
+pub use file::ConfigFile;
+pub use kind::Kind;
+pub use problem::{Problem, Problems};
+pub use resolve::{Flag, Inputs};
+pub use schema::Setting;
+pub use settings::{
+    ActorSettings, EmbeddedSettings, EventSettings, HealthSettings, HttpSettings, LogFormat, QueueSettings,
+    Settings, StoreKind,
+};
+pub use source::{Position, Source};
+pub use value::Value;
+
+/// The settings in force.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// As types.
+    pub settings: Settings,
+    /// With their sources, for people.
+    pub effective: Effective,
+}
+
+/// Makes the settings.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Problems> {
+    let effective = resolve::resolve(&settings::SCHEMA, inputs)?;
+    Ok(Loaded { settings: Settings::from_effective(&effective), effective })
+}
+
+/// Every setting, in the order of the documentation.
+#[must_use]
+pub fn describe() -> &'static [Setting] {
+    settings::SCHEMA.settings
+}
+
+/// The default file, commented: a settings file to begin with.
+#[must_use]
+pub fn default_file() -> &'static str {
+    settings::SCHEMA.defaults
+}
+
+#[cfg(test)]
+mod tests;

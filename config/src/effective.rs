@@ -1,0 +1,125 @@
+//! The settings in force, each with its source.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lockkeeper_core::Span;
+
+use crate::expand::escape;
+use crate::problem::{MASK, plain};
+use crate::schema::Setting;
+use crate::source::Source;
+use crate::value::Value;
+
+/// One setting in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) setting: &'static Setting,
+    pub(crate) value: Value,
+    pub(crate) source: Source,
+    /// The file its value was read from, for a secret given so.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Every setting in force, in the order of the documentation.
+#[derive(Clone, Debug)]
+pub struct Effective {
+    entries: Vec<Entry>,
+}
+
+impl Effective {
+    /// Every setting has an entry, since the default file has every setting (a test sees to it).
+    pub(crate) fn new(settings: &'static [Setting], mut found: HashMap<&'static str, Entry>) -> Self {
+        Self { entries: settings.iter().filter_map(|setting| found.remove(setting.name)).collect() }
+    }
+
+    /// Where a setting's value came from.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.entries.iter().find(|entry| entry.setting.name == name).map(|entry| &entry.source)
+    }
+
+    /// All settings as YAML that loads again, each with its source as a comment. A secret is left out:
+    /// a masked value would load as the secret. One that came from a file keeps the file's name.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        let mut out = String::from("# The effective settings, each with where its value comes from.\n");
+        let mut section = "";
+        for entry in &self.entries {
+            let (own, name) = entry.setting.name.split_once('.').unwrap_or(("", entry.setting.name));
+            if own != section {
+                section = own;
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "{section}:");
+            }
+            let indent = if section.is_empty() { "" } else { "  " };
+            let source = plain(&entry.source.to_string());
+            let _ = match (&entry.file, entry.setting.secret && entry.source != Source::Default) {
+                (Some(file), _) => {
+                    writeln!(out, "{indent}{name}-file: {}  # {source}", quoted(&file.to_string_lossy()))
+                }
+                (None, true) => writeln!(out, "{indent}# {name}: \"{MASK}\"  # {source}"),
+                (None, false) => writeln!(out, "{indent}{name}: {}  # {source}", yaml(&entry.value)),
+            };
+        }
+        out
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.entries.iter().find(|entry| entry.setting.name == name).map(|entry| &entry.value)
+    }
+}
+
+/// A typed getter. A setting that is missing or of another kind is a mistake in the schema, which the
+/// first load of any test shows: every getter runs at every load.
+macro_rules! getter {
+    ($name:ident, $variant:ident($value:ident) -> $type:ty = $result:expr) => {
+        impl Effective {
+            pub(crate) fn $name(&self, name: &str) -> $type {
+                match self.value(name) {
+                    Some(Value::$variant($value)) => $result,
+                    other => unreachable!("the schema has {name} as {other:?}"),
+                }
+            }
+        }
+    };
+}
+
+getter!(bool, Bool(on) -> bool = *on);
+getter!(integer, Integer(number) -> u64 = *number);
+getter!(span, Duration(span) -> Span = *span);
+getter!(size, Size(bytes) -> u64 = *bytes);
+getter!(address, Address(address) -> SocketAddr = *address);
+getter!(word, Word(word) -> &'static str = word);
+getter!(text, Text(text) -> String = text.clone());
+
+fn yaml(value: &Value) -> String {
+    match value {
+        Value::Text(text) => quoted(text),
+        // `[::1]:4142` would be a list.
+        Value::Address(address) => quoted(&address.to_string()),
+        plain => plain.to_string(),
+    }
+}
+
+/// A YAML text in double quotes that stands for exactly `text`.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in escape(text).chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            // Also the separators that YAML takes for line breaks.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                let _ = write!(out, "\\U{:08x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

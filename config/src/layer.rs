@@ -1,0 +1,38 @@
+//! What one source gave.
+
+use crate::problem::Problem;
+use crate::schema::{Form, Setting};
+use crate::source::Source;
+
+/// A value as it was given, not yet read.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) setting: &'static Setting,
+    pub(crate) form: Form,
+    pub(crate) text: String,
+    pub(crate) source: Source,
+}
+
+/// Everything one source gave; each setting at most once.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    pub(crate) given: Vec<Given>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Layer {
+    /// Notes a value, or that there already is one.
+    pub(crate) fn give(&mut self, given: Given) {
+        let first = self
+            .given
+            .iter()
+            .find(|other| other.setting.name == given.setting.name && other.form == given.form);
+        match first {
+            Some(first) => {
+                let message = format!("is given a second time; the first is {}", first.source);
+                self.problems.push(Problem::new(given.setting.name, &given.source, message));
+            }
+            None => self.given.push(given),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Which settings there are.
+
+use crate::environment::PREFIX;
+use crate::kind::Kind;
+use crate::problem::Problem;
+use crate::resolve::Candidates;
+use crate::suggest;
+
+/// One setting. Everything about it is said here and nowhere else.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its name, with its section: `http.max-wait`.
+    pub name: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// Its default, as it stands in the default file.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    /// Whether its value must not be shown. A secret can also come from a file, named by the sibling
+    /// setting `<name>-file`.
+    pub secret: bool,
+    /// Whether a change takes effect only at the next start.
+    pub restart: bool,
+}
+
+/// How a setting's name was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Its own name: the value itself.
+    Value,
+    /// The name with `-file`: where the value can be read.
+    File,
+}
+
+/// A name that users look for and this version does not have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    /// The name and everything below it; with a `*` at its end everything that begins so.
+    pub(crate) name: &'static str,
+    /// Why, and what to do, as the rest of a sentence about it.
+    pub(crate) reason: &'static str,
+}
+
+/// Settings, what they must not be called, and what must hold between them.
+#[derive(Clone, Copy)]
+pub(crate) struct Schema {
+    pub(crate) settings: &'static [Setting],
+    pub(crate) refused: &'static [Refused],
+    /// The default file.
+    pub(crate) defaults: &'static str,
+    /// Variables with our prefix that others read.
+    pub(crate) other_variables: &'static [&'static str],
+    /// What must hold between settings.
+    pub(crate) rules: &'static [fn(&Candidates) -> Option<Problem>],
+}
+
+impl Setting {
+    /// The environment variable: `http.max-wait` is `LOCKKEEPER_HTTP__MAX_WAIT`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+
+    /// Where a secret's value can be read, instead of being given.
+    pub(crate) fn file_name(&self) -> Option<String> {
+        self.secret.then(|| format!("{}-file", self.name))
+    }
+}
+
+pub(crate) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase().replace('.', "__").replace('-', "_"))
+}
+
+/// The name that a variable would be for; several names could be, this is the likely one.
+pub(crate) fn name_of_variable(variable: &str) -> String {
+    let name = variable.strip_prefix(PREFIX).unwrap_or(variable);
+    name.to_ascii_lowercase().replace("__", ".").replace('_', "-")
+}
+
+impl Schema {
+    pub(crate) fn find(&self, name: &str) -> Option<(&'static Setting, Form)> {
+        self.settings.iter().find_map(|setting| {
+            if setting.name == name {
+                Some((setting, Form::Value))
+            } else if setting.file_name().is_some_and(|file| file == name) {
+                Some((setting, Form::File))
+            } else {
+                None
+            }
+        })
+    }
+
+    pub(crate) fn find_variable(&self, name: &str) -> Option<(&'static Setting, Form)> {
+        self.settings.iter().find_map(|setting| {
+            if setting.variable() == name {
+                Some((setting, Form::Value))
+            } else if setting.file_name().is_some_and(|file| variable(&file) == name) {
+                Some((setting, Form::File))
+            } else {
+                None
+            }
+        })
+    }
+
+    pub(crate) fn is_section(&self, name: &str) -> bool {
+        self.settings
+            .iter()
+            .any(|setting| setting.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    }
+
+    /// Why a name is refused.
+    pub(crate) fn refusal(&self, name: &str) -> Option<&'static str> {
+        let fits = |refused: &Refused| match refused.name.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => {
+                name.strip_prefix(refused.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            }
+        };
+        self.refused.iter().find(|refused| fits(refused)).map(|refused| refused.reason)
+    }
+
+    /// What to say of a name that does not exist; `spell` writes a setting's name as the user would.
+    pub(crate) fn unknown(&self, name: &str, spell: impl Fn(&str) -> String) -> String {
+        if let Some(reason) = self.refusal(name) {
+            return reason.to_owned();
+        }
+        let sections =
+            self.settings.iter().filter_map(|setting| setting.name.split_once('.').map(|(s, _)| s));
+        let names = self.settings.iter().map(|setting| setting.name);
+        match suggest::nearest(name, names.chain(sections)) {
+            Some(meant) => format!("there is no such setting; did you mean {}?", spell(meant)),
+            None => "there is no such setting; docs/configuration.md lists them all".to_owned(),
+        }
+    }
+}

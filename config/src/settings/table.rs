@@ -1,0 +1,231 @@
+//! The table of all settings: top level first, then section by section.
+
+use lockkeeper_core::Span;
+
+use super::checks;
+use crate::kind::Kind;
+use crate::schema::Setting;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const fn ms(millis: u64) -> Span {
+    Span::from_millis(millis)
+}
+const fn secs(secs: u64) -> Span {
+    Span::from_secs(secs)
+}
+const fn minutes(minutes: u64) -> Span {
+    Span::from_secs(minutes * 60)
+}
+const fn hours(hours: u64) -> Span {
+    Span::from_secs(hours * 3600)
+}
+
+const fn time(min: Span, max: Span) -> Kind {
+    Kind::Duration { min, max }
+}
+const fn number(min: u64, max: u64) -> Kind {
+    Kind::Integer { min, max, zero: None }
+}
+const fn cores(max: u64) -> Kind {
+    Kind::Integer { min: 0, max, zero: Some("the number of cores") }
+}
+
+const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, kind, default, help, secret: false, restart: true }
+}
+
+const STORE: Kind = Kind::Word {
+    words: &["embedded"],
+    absent: &[
+        ("redis", "this build has only \"embedded\"; the redis store comes with a later version"),
+        ("enhanced-redis", "this build has only \"embedded\"; the redis store comes with a later version"),
+        ("boltdb", "this build has only \"embedded\"; Atlantis's own store comes with a later version"),
+        ("memory", "this build has only \"embedded\"; locks that a restart forgets protect nothing"),
+    ],
+};
+
+/// Every setting.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        Kind::Address,
+        "127.0.0.1:4142",
+        "The address served; port 0 takes a free one. An address that others can reach needs `insecure`.",
+    ),
+    setting(
+        "data-dir",
+        Kind::Text { allowed: "a path of 1 to 4096 bytes", check: checks::path },
+        "./data",
+        "Where the store and the audit log live. One server at a time uses it.",
+    ),
+    setting("store", STORE, "embedded", "What keeps the locks."),
+    setting(
+        "instance-id",
+        Kind::Text { allowed: checks::INSTANCE_ID, check: checks::instance_id },
+        "",
+        "This instance's name in events and logs; empty to make it from the host name.",
+    ),
+    setting(
+        "log-format",
+        Kind::Word { words: &["text", "json"], absent: &[] },
+        "text",
+        "How log lines look: for people, or one JSON object each.",
+    ),
+    setting(
+        "log-level",
+        Kind::Text { allowed: checks::LOG_FILTER, check: checks::log_filter },
+        "info",
+        "What is logged: a level, or levels for parts of the program.",
+    ),
+    setting(
+        "insecure",
+        Kind::Bool,
+        "false",
+        "Serve an address that others can reach without tokens: everyone who reaches it can release any lock.",
+    ),
+    setting(
+        "drain-timeout",
+        time(secs(1), minutes(10)),
+        "10s",
+        "How long the end may take once the server was told to stop.",
+    ),
+    setting(
+        "drain-delay",
+        time(Span::ZERO, minutes(5)),
+        "0s",
+        "How long everything goes on after that, with `/readyz?for=traffic` answering 503, so that load balancers notice first.",
+    ),
+    setting(
+        "default-host",
+        Kind::Text { allowed: "up to 256 bytes without control characters", check: checks::host },
+        "",
+        "The VCS host of resources that name none.",
+    ),
+    setting(
+        "default-ttl",
+        time(ms(100), hours(720)),
+        "30m",
+        "The lease of requests that name none; at most `max-timeout`.",
+    ),
+    setting(
+        "max-timeout",
+        time(secs(1), hours(720)),
+        "720h",
+        "The longest lease that a request may ask for.",
+    ),
+    setting(
+        "sweep-interval",
+        time(ms(100), minutes(1)),
+        "5s",
+        "How often the sweep looks for deadlines that their timers missed.",
+    ),
+    setting(
+        "lock-delay",
+        time(Span::ZERO, hours(1)),
+        "0s",
+        "How long a lock stays taken after its lease ran out, for holders that notice late.",
+    ),
+    setting(
+        "answer-max-age",
+        time(ms(100), minutes(1)),
+        "1s",
+        "How old an answer may grow before it is confirmed with the store again.",
+    ),
+    setting("store-call-timeout", time(ms(100), minutes(1)), "1s", "How long a call of the store may take."),
+    setting(
+        "queue.max-size",
+        number(1, 1_000_000),
+        "100000",
+        "The most tickets of one resource; one more is answered 429 `queue_full`.",
+    ),
+    setting(
+        "queue.default-timeout",
+        time(ms(100), hours(168)),
+        "10m",
+        "How long a ticket waits when its request does not say.",
+    ),
+    setting(
+        "queue.abandon-after",
+        time(ms(100), hours(1)),
+        "60s",
+        "How long a client may be absent before it loses its place, or the lock reserved for it.",
+    ),
+    setting(
+        "queue.claim-within",
+        time(ms(100), hours(24)),
+        "15m",
+        "The same for a lock reserved for a client that said it would be absent (`attended: false`).",
+    ),
+    setting(
+        "http.max-wait",
+        time(Span::ZERO, secs(60)),
+        "50s",
+        "The longest wait of one request; keep it below the idle timeout of proxies on the way.",
+    ),
+    setting("http.workers", cores(64), "0", "Threads that serve HTTP."),
+    setting(
+        "http.max-connections",
+        number(16, 1_000_000),
+        "25000",
+        "The most connections; the process needs a file descriptor for each.",
+    ),
+    setting(
+        "http.keep-alive",
+        time(secs(1), minutes(10)),
+        "75s",
+        "How long an idle connection stays open; keep it above the idle timeout of proxies in front.",
+    ),
+    setting(
+        "http.header-timeout",
+        time(ms(100), minutes(1)),
+        "5s",
+        "How long a client may take to send a request's head.",
+    ),
+    setting(
+        "http.max-waiting",
+        number(1, 1_000_000),
+        "20000",
+        "The most clients that wait for a lock at once; one more is answered 503 `overloaded`.",
+    ),
+    setting(
+        "events.ring-size",
+        number(16, 1_000_000),
+        "10000",
+        "Events kept for streams that resume; older ones are answered 410 `events_gone`.",
+    ),
+    setting("events.max-subscribers", number(1, 100_000), "1000", "The most open event streams."),
+    setting("actors.shards", cores(64), "0", "Threads over which the queues are spread."),
+    setting(
+        "actors.mailbox",
+        number(16, 65_536),
+        "1024",
+        "Messages that may wait for one actor; one more is answered 503 `overloaded`.",
+    ),
+    setting(
+        "actors.rest-after",
+        time(ms(100), hours(1)),
+        "10s",
+        "How long a queue without work stays in memory.",
+    ),
+    setting(
+        "embedded.queue-size",
+        number(16, 65_536),
+        "4096",
+        "Commits that may wait for the writer; one more is answered 503 `overloaded`.",
+    ),
+    setting("embedded.batch-size", number(1, 4096), "256", "The most commits made durable with one fsync."),
+    setting(
+        "embedded.cache-size",
+        Kind::Size { min: MIB, max: 4 * GIB },
+        "16MiB",
+        "Memory for cached pages of the store's file.",
+    ),
+    setting(
+        "health.interval",
+        time(ms(100), minutes(1)),
+        "2s",
+        "How often the store is asked whether it is well.",
+    ),
+];

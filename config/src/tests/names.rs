@@ -1,0 +1,140 @@
+//! Names that do not exist, and names that exist only in other versions.
+
+use super::{try_load, wrong};
+
+#[test]
+fn an_unknown_name_in_the_file_is_refused_with_a_suggestion() {
+    for (file, said) in [
+        (
+            "lisen: \"127.0.0.1:1\"\n",
+            "lisen (lockkeeper.yaml:1:1): there is no such setting; did you mean \"listen\"?",
+        ),
+        (
+            "data_dir: x\n",
+            "data_dir (lockkeeper.yaml:1:1): there is no such setting; did you mean \"data-dir\"?",
+        ),
+        ("max-queue-size: 5\n", "did you mean \"queue.max-size\"?"),
+        ("max-wait: 5s\n", "did you mean \"http.max-wait\"?"),
+        (
+            "http:\n  max_wait: 5s\n",
+            "http.max_wait (lockkeeper.yaml:2:3): there is no such setting; did you mean \"http.max-wait\"?",
+        ),
+        (
+            "quue:\n  max-size: 1\n  claim-within: 1s\n",
+            "quue (lockkeeper.yaml:1:1): there is no such setting; did you mean \"queue\"?",
+        ),
+        (
+            "banana: 1\n",
+            "banana (lockkeeper.yaml:1:1): there is no such setting; docs/configuration.md lists them all",
+        ),
+        ("<<: {store: embedded}\n", "there is no such setting"),
+    ] {
+        let problems = wrong(file, &[], &[]);
+        assert!(problems.len() == 1 && problems[0].contains(said), "{file}: {problems:?}");
+    }
+}
+
+#[test]
+fn an_unknown_variable_is_refused_with_a_suggestion() {
+    for (variable, said) in [
+        ("LOCKKEEPER_HTTP_MAX_WAIT", "did you mean LOCKKEEPER_HTTP__MAX_WAIT?"),
+        (
+            "LOCKKEEPER_LISTN",
+            "listn (environment LOCKKEEPER_LISTN): there is no such setting; did you mean LOCKKEEPER_LISTEN?",
+        ),
+        ("LOCKKEEPER_QUEUE", "did you mean LOCKKEEPER_QUEUE__…?"),
+        ("LOCKKEEPER_", "docs/configuration.md lists them all"),
+        ("LOCKKEEPER_DATA__DIR", "did you mean LOCKKEEPER_DATA_DIR?"),
+    ] {
+        let problems = wrong("", &[(variable, "x")], &[]);
+        assert!(problems.len() == 1 && problems[0].contains(said), "{variable}: {problems:?}");
+    }
+}
+
+#[test]
+fn variables_of_the_clients_and_of_others_are_left_alone() {
+    let variables: Vec<_> = crate::settings::SCHEMA
+        .other_variables
+        .iter()
+        .copied()
+        .chain(["LOCKKEEPER_SERVICE_HOST", "PATH", "lockkeeper_listen", "LOCKKEEPER", "ATLANTIS_PORT"])
+        .map(|name| (name, "anything"))
+        .collect();
+    assert!(try_load("", &variables, &[]).is_ok());
+}
+
+#[test]
+fn settings_of_other_versions_are_refused_by_name() {
+    for (file, setting, said) in [
+        (
+            "redis:\n  url: redis://u:hunter2@h\n  pool-size: 5\n",
+            "redis",
+            "the redis store comes with a later version",
+        ),
+        ("redis-url: redis://u:hunter2@h\n", "redis-url", "the redis store comes with a later version"),
+        ("redis-cluster:\n  nodes: [a, b]\n", "redis-cluster", "the redis store comes"),
+        ("redis.password: hunter2\n", "redis.password", "the redis store comes"),
+        ("tokens-file: hunter2\n", "tokens-file", "tokens come with a later version"),
+        ("chaos: true\n", "chaos", "fault endpoints come with a later version"),
+        ("key-prefix: lk\n", "key-prefix", "the redis store comes"),
+        ("settle-window: 5s\n", "settle-window", "the redis store comes"),
+        ("breaker:\n  failures: 5\n", "breaker", "the circuit breaker comes"),
+        ("deadlock-timeout: 0s\n", "deadlock-timeout", "deadlock detection comes"),
+        ("deadlock:\n  check-interval: 15s\n", "deadlock", "deadlock detection comes"),
+        ("rate-limits:\n  per-owner: 5\n", "rate-limits", "rate limits come"),
+        (
+            "enhanced-locking:\n  enabled: true\n  redis:\n    password: hunter2\n",
+            "enhanced-locking",
+            "come as aliases with a later version",
+        ),
+        ("locking:\n  enhanced:\n    enabled: true\n", "locking", "come as aliases with a later version"),
+        ("locking-db-type: boltdb\n", "locking-db-type", "use \"store\""),
+    ] {
+        let problems = wrong(file, &[], &[]);
+        let [problem] = &problems[..] else { panic!("{file}: {problems:?}") };
+        assert!(problem.starts_with(&format!("{setting} (lockkeeper.yaml:1:1): ")), "{problem}");
+        assert!(problem.contains(said) && !problem.contains("hunter2"), "{problem}");
+    }
+}
+
+#[test]
+fn their_variables_and_flags_too() {
+    for variable in [
+        "LOCKKEEPER_REDIS__URL",
+        "LOCKKEEPER_REDIS_URL",
+        "LOCKKEEPER_TOKENS_FILE",
+        "LOCKKEEPER_CHAOS",
+        "LOCKKEEPER_DEADLOCK_TIMEOUT",
+        "LOCKKEEPER_ENHANCED_LOCKING__ENABLED",
+        "LOCKKEEPER_RATE_LIMITS__PER_OWNER",
+    ] {
+        let problems = wrong("", &[(variable, "hunter2")], &[]);
+        let [problem] = &problems[..] else { panic!("{variable}: {problems:?}") };
+        assert!(problem.contains(&format!("(environment {variable}): ")), "{problem}");
+        assert!(problem.contains("later version") && !problem.contains("hunter2"), "{problem}");
+    }
+    let flags = [
+        ("redis-url", "redis://a", "--redis-url"),
+        ("redis-url", "redis://b", "--redis-url"),
+        ("redis.sentinel", "main", "--redis-sentinel"),
+        ("tokens-file", "t.yaml", "--tokens-file"),
+        ("chaos", "true", "--chaos"),
+    ];
+    let problems = wrong("", &[], &flags);
+    assert_eq!(problems.len(), 4, "{problems:#?}");
+    for (problem, spelling) in
+        problems.iter().zip(["--redis-url", "--redis-sentinel", "--tokens-file", "--chaos"])
+    {
+        assert!(
+            problem.contains(&format!("({spelling}): ")) && problem.contains("later version"),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn a_name_cannot_break_out_of_its_line() {
+    let problems = wrong(&format!("\"a\\n\\e[2J{}\": 1\n", "x".repeat(900)), &[], &[]);
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("a??[2Jxxx") && problems[0].len() < 300, "{problems:?}");
+}
