@@ -18,8 +18,10 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| "target/commit-rate".into());
-    if args.next().as_deref() == Some("fill") {
-        return fill(Path::new(&dir));
+    match args.next().as_deref() {
+        Some("fill") => return fill(Path::new(&dir)),
+        Some("open") => return open(&dir, "asked for"),
+        _ => {}
     }
     for callers in [1, 16, 64, 256] {
         let _ = std::fs::remove_dir_all(&dir);
@@ -29,30 +31,28 @@ fn main() -> Result<()> {
     let status = Command::new(std::env::current_exe()?).args([&dir, "fill"]).status()?;
     let file = Path::new(&dir).join("lockkeeper.redb");
     println!("{DOCUMENTS} documents: {} bytes, writer ended with {status}", std::fs::metadata(&file)?.len());
-    for how in ["after kill -9", "after an orderly end"] {
-        let start = Instant::now();
-        let store = EmbeddedStore::open(EmbeddedOptions::new(&dir))?;
-        let opened = start.elapsed();
-        let mut from = None;
-        let mut documents = 0;
-        loop {
-            let page = runtime()?.block_on(store.list(from, 4096))?;
-            documents += page.documents.len();
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        println!("{how}: open {opened:?}, open and list {documents} documents {:?}", start.elapsed());
-    }
-    println!(
-        "{}",
-        std::fs::read_to_string("/proc/self/status")?
-            .lines()
-            .filter(|l| l.starts_with("VmRSS"))
-            .collect::<String>()
-    );
+    open(&dir, "after kill -9")?;
+    open(&dir, "after an orderly end")?;
     std::fs::remove_dir_all(&dir)?;
+    Ok(())
+}
+
+fn open(dir: &str, how: &str) -> Result<()> {
+    let start = Instant::now();
+    let store = EmbeddedStore::open(EmbeddedOptions::new(dir))?;
+    let opened = start.elapsed();
+    let (mut from, mut documents) = (None, 0);
+    loop {
+        let page = runtime()?.block_on(store.list(from, 4096))?;
+        documents += page.documents.len();
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    println!("{how}: open {opened:?}, open and list {documents} documents {:?}; {resident}", start.elapsed());
     Ok(())
 }
 

@@ -33,7 +33,8 @@ struct Rule {
     after: u64,
     /// Failures still to come.
     times: u64,
-    kind: io::ErrorKind,
+    /// How they fail; `None` panics.
+    kind: Option<io::ErrorKind>,
 }
 
 /// A disk that hangs until the test lets it go on. Clones are the same.
@@ -75,7 +76,12 @@ impl Stall {
 impl DiskFaults {
     /// From now on, `after` more calls of this kind succeed, then `times` fail with `kind`.
     pub fn fail(&self, call: DiskCall, after: u64, times: u64, kind: io::ErrorKind) {
-        self.rules.lock().push(Rule { call, after, times, kind });
+        self.rules.lock().push(Rule { call, after, times, kind: Some(kind) });
+    }
+
+    /// From now on, `after` more calls of this kind succeed, then one panics, as if redb had a bug.
+    pub fn panic(&self, call: DiskCall, after: u64) {
+        self.rules.lock().push(Rule { call, after, times: 1, kind: None });
     }
 
     /// From now on, calls of this kind hang until the stall is ended.
@@ -100,7 +106,10 @@ impl DiskFaults {
                 rule.after -= 1;
             } else {
                 rule.times -= 1;
-                return Err(rule.kind.into());
+                match rule.kind {
+                    Some(kind) => return Err(kind.into()),
+                    None => panic!("planned panic of {call:?}"),
+                }
             }
         }
         Ok(())

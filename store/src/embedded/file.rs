@@ -142,6 +142,9 @@ fn open_checked(path: &Path, file: File, opening: &Opening) -> Result<Opened, Op
     }
     let last_time = check_meta(path, &db)?;
     if opening.writable {
+        if repaired.load(Ordering::Relaxed) {
+            tracing::info!(path = %path.display(), "the database was not closed in order; it was recovered");
+        }
         disk.release().map_err(OpenError::io(path))?;
     }
     Ok(Opened { db, last_time })

@@ -46,6 +46,26 @@ async fn every_failing_call_of_a_commit_is_survived_and_told_truly() {
 }
 
 #[tokio::test]
+async fn a_panic_in_a_batch_is_answered_and_the_writer_goes_on() {
+    for call in [DiskCall::Write, DiskCall::Sync] {
+        let place = Place::new();
+        let faults = Arc::new(DiskFaults::default());
+        let store = place.open_on(&faults);
+        fill(&*store, 0..3).await;
+        faults.panic(call, 0);
+        let outcome = store.commit(created(id(1, 100), 1)).await;
+        until_well(&*store).await;
+        let there = exists(&*store, id(1, 100)).await;
+        match outcome {
+            Ok(Committed::Done) => assert!(there),
+            Err(StoreError::Damaged(text)) => assert!(text.contains("panicked") && !there, "{text}"),
+            other => panic!("{other:?}"),
+        }
+        fill(&*store, 3..6).await;
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_writes_but_still_reads_and_says_why() {
     let place = Place::new();
     let faults = Arc::new(DiskFaults::default());
