@@ -2,6 +2,7 @@
 
 use super::super::disk_faults::{DiskCall, DiskFaults};
 use super::super::read;
+use super::super::shared::Slot;
 use super::{Place, exists, fill, until_well};
 use crate::conformance::make::{created, id};
 use crate::contract::{Committed, Store, StoreError};
@@ -113,6 +114,22 @@ async fn a_file_that_cannot_be_opened_again_makes_an_unknown_outcome_then_recove
     let there = exists(&*store, id(1, 100)).await;
     let again = store.commit(created(id(1, 100), 1)).await.unwrap();
     assert_eq!(matches!(again, Committed::Conflict(_)), there);
+}
+
+#[tokio::test]
+async fn the_writer_opens_the_file_again_without_being_asked() {
+    let place = Place::new();
+    let faults = Arc::new(DiskFaults::default());
+    let store = place.open_on(&faults);
+    faults.fail(DiskCall::Sync, 0, 1, ErrorKind::Other);
+    faults.fail(DiskCall::Open, 0, 3, ErrorKind::PermissionDenied);
+    assert!(store.probe().await.is_err());
+    let start = std::time::Instant::now();
+    while !matches!(*store.shared.slot.read(), Slot::Open(_)) {
+        assert!(start.elapsed() < super::DEADLINE);
+        std::thread::yield_now();
+    }
+    assert_eq!(store.load(id(1, 1)).await.map(|loaded| loaded.floor), Ok(0));
 }
 
 #[tokio::test]

@@ -91,3 +91,14 @@ fn a_directory_that_cannot_be_used_is_named() {
     assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
     assert!(error.to_string().contains(place.data_dir().to_str().unwrap()), "{error}");
 }
+
+#[test]
+fn an_empty_file_is_damage_and_called_empty() {
+    let place = Place::new();
+    drop(place.open());
+    fs::write(place.file(), "").unwrap();
+    let error = EmbeddedStore::open(place.options()).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("the file is empty"), "{error}");
+    assert_eq!(fs::metadata(place.file()).unwrap().len(), 0);
+}
