@@ -1,1 +1,3 @@
 //! Lockkeeper.
+
+pub mod cli;
