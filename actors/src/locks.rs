@@ -26,10 +26,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How often a command is sent again whose actor died before it answered.
-const RESENDS_MAX: u32 = 8;
-/// The pause before the first resend; it doubles with each.
+/// The pause before a command is sent again whose actor died; it doubles with each resend.
 const RESEND_PAUSE: Duration = Duration::from_millis(1);
+/// The longest such pause.
+const RESEND_PAUSE_MAX: Duration = Duration::from_millis(16);
 /// How often an answer that grew too old is confirmed before the server counts as overloaded.
 const CONFIRMATIONS_MAX: u32 = 3;
 /// Documents read from the store at once.
@@ -276,6 +276,12 @@ impl Locks {
         metrics().ready(false);
     }
 
+    /// How many clients wait for a grant.
+    #[must_use]
+    pub fn waiting_clients(&self) -> usize {
+        self.inner.waiting.load(Ordering::Relaxed)
+    }
+
     /// Has [`Locks::begin_drain`] been called?
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -321,31 +327,36 @@ impl Locks {
         let command = Arc::new(command);
         let stays = wait.is_some_and(|wait| !wait.is_zero());
         let _place = if stays { Some(self.take_waiting_place()?) } else { None };
-        let deadline = wait.map(|wait| tokio::time::Instant::now() + wait);
+        let begun = tokio::time::Instant::now();
+        let wait_until = wait.filter(|wait| !wait.is_zero()).map(|wait| begun + wait);
+        // Actors may die as often as they like: what is bounded is the time.
+        let give_up_at = wait_until.unwrap_or(begun) + self.shared().options.answer_timeout;
         let mut pause = RESEND_PAUSE;
-        for attempt in 0..=RESENDS_MAX {
+        let mut retried = false;
+        loop {
             let (sender, receiver) = oneshot::channel();
             let submission = Submission {
                 command: Arc::clone(&command),
                 nonce,
-                retried: attempt > 0,
+                retried,
                 stays,
                 client: Some(Responder(sender)),
             };
             let guard = ForgetGuard { locks: self, id, nonce, armed: true };
             self.send(id, submission);
-            let received = self.receive(id, nonce, receiver, deadline.filter(|_| stays)).await;
+            let received = self.receive(id, nonce, receiver, wait_until).await;
             guard.disarm();
-            match received {
-                Some(answer) => return answer,
-                None => {
-                    metrics().retry(Retry::Resend);
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
+            if let Some(answer) = received {
+                return answer;
             }
+            if tokio::time::Instant::now() >= give_up_at {
+                return Err(Failure::OutcomeUnknown("its actors died before they could answer".into()));
+            }
+            retried = true;
+            metrics().retry(Retry::Resend);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RESEND_PAUSE_MAX);
         }
-        Err(Failure::OutcomeUnknown(format!("its actor died {} times before it answered", RESENDS_MAX + 1)))
     }
 
     /// Waits for the answer; `None`: the actor died and took the channel with it.
@@ -361,7 +372,11 @@ impl Locks {
             let over = async {
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
-                    () = shared.drained() => {}
+                    () = async {
+                        shared.drained().await;
+                        let spread = shared.options.drain_spread;
+                        tokio::time::sleep(spread.mul_f64(rand::random::<f64>())).await;
+                    } => {}
                 }
             };
             tokio::select! {

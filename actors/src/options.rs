@@ -20,6 +20,9 @@ pub struct Options {
     pub answer_timeout: Duration,
     /// How many clients may wait for a grant at the same time.
     pub max_waiting: usize,
+    /// Over how long waiting clients are let go when the server is about to stop, so that they do
+    /// not all come to its neighbours at once.
+    pub drain_spread: Duration,
     /// How many events are kept for clients that resume.
     pub event_ring: usize,
     /// How many clients may follow events at the same time.
@@ -42,6 +45,7 @@ impl Default for Options {
             answer_max_age: Duration::from_secs(1),
             answer_timeout: Duration::from_secs(5),
             max_waiting: 20_000,
+            drain_spread: Duration::from_secs(3),
             event_ring: 10_000,
             event_subscribers: 1_000,
             health_interval: Duration::from_secs(2),

@@ -4,7 +4,7 @@
 //! the core; what is here only moves. A panic ends the actor: its waiting clients' channels close,
 //! and their handles send the commands again to its successor.
 
-use crate::engine::{Engine, Published, Step, Submission, Surroundings};
+use crate::engine::{Engine, Step, Submission, Surroundings};
 use crate::events::Occurrence;
 use crate::recorder;
 use crate::resident::Kill;
@@ -13,6 +13,7 @@ use crate::shared::Shared;
 use crate::view::wake_at;
 use actix::prelude::*;
 use lockkeeper_core::{ResourceId, Timestamp};
+use lockkeeper_store::{Committed, StoreError};
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -117,8 +118,7 @@ impl QueueActor {
                         actor.guarded(ctx, |actor, ctx| {
                             recorder::commit(actor.shared.store.name(), &result, begun.elapsed());
                             actor.shared.health.note(result.as_ref().err());
-                            let published = actor.engine.committed(result, actor.shared.store.now());
-                            actor.publish(published);
+                            actor.committed(result);
                             actor.step(ctx);
                         });
                     },
@@ -137,13 +137,15 @@ impl QueueActor {
         });
     }
 
-    fn publish(&mut self, published: Published) {
-        if published.changed {
-            self.reconcile();
-        }
-        recorder::events(&published.effects.events);
-        let now = self.shared.store.now();
-        self.shared.log.append(now, published.effects.events.into_iter().map(Occurrence::Entry));
+    fn committed(&mut self, result: Result<Committed, StoreError>) {
+        let (shared, id, calendar) = (&self.shared, self.id, &mut self.calendar);
+        let now = shared.store.now();
+        self.engine.committed_then(result, now, |document, effects| {
+            shared.view.publish(id, *calendar, document);
+            *calendar = document.and_then(wake_at);
+            recorder::events(&effects.events);
+            shared.log.append(now, effects.events.iter().cloned().map(Occurrence::Entry));
+        });
     }
 
     /// The view and the calendar follow the engine's copy.

@@ -307,8 +307,23 @@ impl<C: Client> Engine<C> {
 
     /// The store has answered the commit. Call [`Engine::step`] afterwards.
     pub fn committed(&mut self, result: Result<Committed, StoreError>, now: Timestamp) -> Published {
-        let Some(flight) = self.flight.take() else { return Published::default() };
-        let published = match result {
+        let mut published = Published::default();
+        self.committed_then(result, now, |_, effects| {
+            published = Published { effects: effects.clone(), changed: true };
+        });
+        published
+    }
+
+    /// As [`Engine::committed`]; what became durable is given to `publish` before anyone is
+    /// answered, so that whoever has an answer finds it in what was published.
+    pub fn committed_then(
+        &mut self,
+        result: Result<Committed, StoreError>,
+        now: Timestamp,
+        publish: impl FnOnce(Option<&Document>, &Effects),
+    ) {
+        let Some(flight) = self.flight.take() else { return };
+        match result {
             Ok(Committed::Done) => {
                 self.conflicts = 0;
                 self.copy = if flight.document.version().is_some() {
@@ -316,9 +331,8 @@ impl<C: Client> Engine<C> {
                 } else {
                     Copy::Absent { floor: flight.document.floor() }
                 };
-                let effects = flight.effects.clone();
+                publish(self.document(), &flight.effects);
                 self.answer_batch(Some(flight.document), flight.effects, flight.batch, flight.decided_at);
-                Published { effects, changed: true }
             }
             Ok(Committed::Conflict(_)) => {
                 lockkeeper_telemetry::metrics().retry(lockkeeper_telemetry::Retry::Conflict);
@@ -334,7 +348,6 @@ impl<C: Client> Engine<C> {
                         limit: CONFLICTS_MAX as usize,
                     });
                 }
-                Published::default()
             }
             Err(error) => {
                 // Whatever happened, the copy cannot be trusted until it was loaded again.
@@ -346,13 +359,11 @@ impl<C: Client> Engine<C> {
                         client.answer(Err(failure.clone()));
                     }
                 }
-                Published::default()
             }
-        };
+        }
         for nonce in std::mem::take(&mut self.ended_waits) {
             self.end_wait(nonce, now);
         }
-        published
     }
 
     fn fail_inbox(&mut self, failure: &Failure) {

@@ -1,0 +1,36 @@
+//! Figures, printed as a table: `cargo bench`. Names given as arguments choose sections:
+//! `cargo bench -- core http handoff memory startup`.
+//!
+//! What depends on the machine is given as a ratio to `redis-benchmark` on the same machine in the
+//! same run. Servers are started and stopped by process id, on free ports, in temporary directories.
+
+mod client;
+mod core_ops;
+mod handoff;
+mod http_load;
+mod memory;
+mod redis;
+mod server;
+mod startup;
+mod table;
+
+fn main() {
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|choice| choice == name);
+    if wanted("core") {
+        core_ops::run();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if wanted("http") {
+        runtime.block_on(http_load::run());
+    }
+    if wanted("handoff") {
+        runtime.block_on(handoff::run());
+    }
+    if wanted("memory") {
+        runtime.block_on(memory::run());
+    }
+    if wanted("startup") {
+        runtime.block_on(startup::run());
+    }
+}

@@ -1,0 +1,234 @@
+//! Build, run, drain: the only place that constructs stores, actors and doors.
+
+use super::{control, settings};
+use crate::audit::AuditFile;
+use crate::http::{self, Door, HttpParams};
+use actix_web::HttpServer;
+use actix_web::dev::{Server, ServerHandle};
+use lockkeeper_actors::System;
+use lockkeeper_config::Settings;
+use lockkeeper_core::Timestamp;
+use lockkeeper_store::Store;
+use lockkeeper_store::embedded::{EmbeddedStore, OpenError};
+use lockkeeper_telemetry::Exporter;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a client may take to read the end of its last answer.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often metrics that are not recorded as they happen are brought up to date.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a drain looks whether anyone still waits.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What is in the store could not be read.
+    #[error(transparent)]
+    Actors(#[from] lockkeeper_actors::StartError),
+    /// The address could not be taken.
+    #[error("cannot listen on {address}: {cause}; choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        cause: std::io::Error,
+    },
+    /// The audit file could not be opened.
+    #[error("cannot open the audit file {path}: {cause}")]
+    Audit {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        cause: std::io::Error,
+    },
+    /// Anything else of the system.
+    #[error("cannot start: {0}")]
+    System(String),
+}
+
+/// A server that is built and bound, not yet running.
+pub struct Application {
+    server: Server,
+    door: Arc<Door>,
+    actors: System,
+    store: Arc<EmbeddedStore>,
+    address: SocketAddr,
+    drain_delay: Duration,
+    drain_timeout: Duration,
+    exporter: Exporter,
+    _control: control::Control,
+}
+
+impl Application {
+    /// Opens the store, reads it, starts the actors, binds the door. Must run in an actix system.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running.
+    pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+        let exporter = lockkeeper_telemetry::install().map_err(|error| StartError::System(error.to_string()))?;
+        lockkeeper_telemetry::metrics().build_info(env!("CARGO_PKG_VERSION"));
+        raise_file_limit();
+        let listener = bind(settings.listen)?;
+        let address = listener.local_addr().map_err(|cause| StartError::Listen { address: settings.listen, cause })?;
+
+        let store = EmbeddedStore::open(settings::store(settings))?;
+        let audit_path = settings.data_dir.join(crate::audit::AUDIT_FILE);
+        let audit = AuditFile::open(&audit_path)
+            .map_err(|cause| StartError::Audit { path: audit_path.display().to_string(), cause })?;
+        let instance = settings.instance_id_on(&host_name());
+        let incarnation = incarnation(&instance, store.now());
+        let options = settings::actors(settings, incarnation);
+        let actors = System::start(Arc::clone(&store) as Arc<dyn Store>, options).await?;
+
+        let params = HttpParams {
+            max_wait: settings.http.max_wait,
+            default_host: settings.default_host.clone(),
+            default_ttl: settings.default_ttl,
+            max_ttl: settings.max_timeout,
+            queue_default_timeout: settings.queue.default_timeout,
+            instance,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let door = Arc::new(Door::new(actors.locks().clone(), params, Arc::new(audit), exporter.clone()));
+        let workers = settings::or_cores(settings.http.workers);
+        let shared_door = Arc::clone(&door);
+        let server = HttpServer::new(move || http::app(Arc::clone(&shared_door)))
+            .workers(workers)
+            .max_connections(settings.http.max_connections.div_ceil(workers))
+            .keep_alive(settings.http.keep_alive)
+            .client_request_timeout(settings.http.header_timeout)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            // A client that goes away must be noticed while its request waits.
+            .h1_allow_half_closed(false)
+            .shutdown_timeout(settings.drain_timeout.as_secs().max(1))
+            .disable_signals()
+            .listen(listener)
+            .map_err(|cause| StartError::Listen { address, cause })?
+            .run();
+        let control = control::Control::start(&settings.data_dir, Arc::clone(&store))
+            .map_err(|cause| StartError::System(format!("the control socket: {cause}")))?;
+        Ok(Self {
+            server,
+            door,
+            actors,
+            store,
+            address,
+            drain_delay: settings.drain_delay,
+            drain_timeout: settings.drain_timeout,
+            exporter,
+            _control: control,
+        })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until it is told to stop, then drains.
+    ///
+    /// # Errors
+    /// The server ended by itself.
+    pub async fn run(self) -> std::io::Result<()> {
+        let handle = self.server.handle();
+        let upkeep = actix_rt::spawn(keep_up(self.exporter));
+        let stopping = actix_rt::spawn(stop_on_signal(
+            handle,
+            Arc::clone(&self.door),
+            self.drain_delay,
+            self.drain_timeout,
+        ));
+        tracing::info!("listening on http://{}", self.address);
+        let result = self.server.await;
+        stopping.abort();
+        upkeep.abort();
+        self.actors.stop();
+        self.store.close();
+        tracing::info!("stopped");
+        result
+    }
+}
+
+async fn keep_up(exporter: Exporter) {
+    loop {
+        actix_rt::time::sleep(UPKEEP_INTERVAL).await;
+        exporter.upkeep();
+    }
+}
+
+async fn stop_on_signal(server: ServerHandle, door: Arc<Door>, delay: Duration, timeout: Duration) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return };
+    let mut asked = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    asked().await;
+    tracing::info!("stopping: load balancers are told, serving goes on for {delay:?}");
+    door.begin_leaving();
+    let drain = async {
+        actix_rt::time::sleep(delay).await;
+        tracing::info!("draining: no new grants, waiting clients are answered, their tickets stay");
+        door.locks().begin_drain();
+        let given_up = tokio::time::Instant::now() + timeout / 2;
+        while door.locks().waiting_clients() > 0 && tokio::time::Instant::now() < given_up {
+            actix_rt::time::sleep(DRAIN_LOOK).await;
+        }
+        server.stop(true).await;
+    };
+    tokio::select! {
+        () = drain => {}
+        () = asked() => {
+            tracing::warn!("asked a second time: stopping at once");
+            server.stop(false).await;
+        }
+        () = actix_rt::time::sleep(delay + timeout) => {
+            tracing::warn!("the drain took too long: stopping at once");
+            server.stop(false).await;
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        // A restart must not wait for the last connections of the server before it.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(TcpListener::from(socket))
+    };
+    listen().map_err(|cause| StartError::Listen { address, cause })
+}
+
+/// As many open files as the system lets this process have: each connection is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// An instance's name for the time of one run: event numbers start anew with each.
+fn incarnation(instance: &str, now: Timestamp) -> String {
+    format!("{instance}-{:x}", now.as_millis())
+}

@@ -1,0 +1,52 @@
+//! The server: settings in, a running process out.
+
+mod control;
+mod lifecycle;
+mod logging;
+mod settings;
+
+pub use control::request_backup;
+pub use lifecycle::{Application, StartError};
+pub use settings::{data_dir, load};
+
+use crate::cli::ServeArgs;
+use std::process::ExitCode;
+
+/// `lockkeeper serve`.
+#[must_use]
+pub fn serve(args: &ServeArgs) -> ExitCode {
+    let loaded = match load(args) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{}", problems.trim_end());
+            return ExitCode::from(2);
+        }
+    };
+    if args.config_dump {
+        print!("{}", loaded.effective.dump());
+    }
+    if args.check {
+        eprintln!("the configuration is valid");
+    }
+    if args.check || args.dry_run || args.config_dump {
+        return ExitCode::SUCCESS;
+    }
+    // Log lines go through a thread of their own: a reader that stops reading must not stop us.
+    let (writer, _flushed_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
+    if let Err(error) = logging::install(&loaded.settings, writer) {
+        eprintln!("{error}");
+        return ExitCode::from(2);
+    }
+    let settings = loaded.settings;
+    let result = actix_rt::System::new().block_on(async move {
+        let application = Application::build(&settings).await.map_err(|error| error.to_string())?;
+        application.run().await.map_err(|error| error.to_string())
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A real server process on a free port, stopped by process id, its directory removed at the end.
+
+use super::Client;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// A running server. Dropping it kills it.
+pub(crate) struct TestServer {
+    child: Child,
+    url: String,
+    data_dir: PathBuf,
+    flags: Vec<String>,
+    log: Arc<Mutex<Vec<String>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+    /// Removed with the server, unless the directory is the caller's.
+    _owned: Option<Arc<tempfile::TempDir>>,
+}
+
+impl TestServer {
+    /// A server in a directory of its own.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().join("data");
+        Self::launch(path, flags.iter().map(ToString::to_string).collect(), Some(directory))
+    }
+
+    /// A server in the caller's directory.
+    pub(crate) fn start_in(data_dir: &Path, flags: &[&str]) -> Self {
+        Self::launch(data_dir.to_path_buf(), flags.iter().map(ToString::to_string).collect(), None)
+    }
+
+    fn launch(data_dir: PathBuf, flags: Vec<String>, owned: Option<Arc<tempfile::TempDir>>) -> Self {
+        let mut child = command(&data_dir, &flags).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (found, address) = std::sync::mpsc::channel();
+        let lines = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(url) = line.split("listening on ").nth(1) {
+                    let _ = found.send(url.trim().trim_matches('"').to_owned());
+                }
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let url = address.recv_timeout(super::DEADLINE).unwrap_or_else(|_| {
+            let _ = child.kill();
+            panic!("the server did not start: {:?}", log.lock().unwrap())
+        });
+        Self { child, url, data_dir, flags, log, reader: Some(reader), _owned: owned }
+    }
+
+    /// Its address: `http://…`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
+    /// SIGTERM, without waiting.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < super::DEADLINE, "the server does not end");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// The same directory and flags, after a kill.
+    pub(crate) fn restart(mut self) -> Self {
+        self.kill();
+        let owned = self._owned.take();
+        Self::launch(self.data_dir.clone(), self.flags.clone(), owned)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A `serve` command on a free port, with no settings from the environment.
+pub(crate) fn command(data_dir: &Path, flags: &[String]) -> Command {
+    let mut command = lockkeeper();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(flags);
+    command
+}
+
+/// The binary under test, without the tester's own settings.
+pub(crate) fn lockkeeper() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockkeeper"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LOCKKEEPER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
