@@ -1,5 +1,6 @@
 //! Every integration test of Lockkeeper in one binary: one link, one process, a module per topic.
 
 mod actors;
+mod durability;
 mod simulation;
 mod support;

@@ -3,7 +3,7 @@
 mod client;
 mod server;
 
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Client, Reply, acquire_body};
 pub(crate) use server::TestServer;
 
 use std::future::Future;

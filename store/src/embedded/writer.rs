@@ -181,6 +181,7 @@ impl Writer {
                     if self.pause.take().is_some() {
                         tracing::info!(path = %self.shared.path.display(), "the store can write again");
                     }
+                    lockkeeper_telemetry::metrics().store_commit_batch(batch.len());
                 }
                 self.answer(batch);
             }
