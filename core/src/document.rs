@@ -128,13 +128,12 @@ impl Document {
         let (mut locks, mut tickets, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for (field, bytes) in fields {
             let context = |what: String| damaged(format!("{:?} {}: {what}", field.kind, field.seq));
+            let seq = Seq(field.seq);
             match field.kind {
                 FieldKind::Identity => resource = Some(cbor::from_bytes(bytes).map_err(context)?),
-                FieldKind::Lock => locks.push(cbor::from_bytes::<Lock>(bytes).map_err(context)?),
-                FieldKind::Ticket => tickets.push(cbor::from_bytes::<Ticket>(bytes).map_err(context)?),
-                FieldKind::Ended => {
-                    ended.push((Seq(field.seq), cbor::from_bytes::<Ended>(bytes).map_err(context)?))
-                }
+                FieldKind::Lock => locks.push((seq, cbor::from_bytes::<Lock>(bytes).map_err(context)?)),
+                FieldKind::Ticket => tickets.push((seq, cbor::from_bytes::<Ticket>(bytes).map_err(context)?)),
+                FieldKind::Ended => ended.push((seq, cbor::from_bytes::<Ended>(bytes).map_err(context)?)),
             }
         }
         let resource = resource.ok_or_else(|| damaged("its identity is missing".into()))?;
@@ -144,10 +143,16 @@ impl Document {
         let mut document = Self::new(Arc::new(resource), floor);
         document.version = Some(version);
         document.header = cbor::from_bytes(header).map_err(|what| damaged(format!("header: {what}")))?;
-        for lock in locks {
+        for (seq, lock) in locks {
+            if lock.seq != seq {
+                return Err(damaged(format!("Lock {} says it is {}", seq.0, lock.seq.0)));
+            }
             document.index_lock(Arc::new(lock));
         }
-        for ticket in tickets {
+        for (seq, ticket) in tickets {
+            if ticket.seq != seq {
+                return Err(damaged(format!("Ticket {} says it is {}", seq.0, ticket.seq.0)));
+            }
             document.index_ticket(Arc::new(ticket));
         }
         for (seq, ended) in ended {
@@ -308,6 +313,8 @@ impl Document {
     pub(crate) fn touch_header(&mut self, now: Timestamp) {
         self.header.clock = self.header.clock.max(now);
         self.header_touched = true;
+        // Whatever happens after the clean-up in the same batch, the document lives on.
+        self.delete = false;
     }
 
     pub(crate) fn put_lock(&mut self, lock: Lock) -> Arc<Lock> {

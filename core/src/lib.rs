@@ -24,6 +24,8 @@ pub mod refusal;
 pub mod resource;
 pub mod rules;
 mod settle;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use command::{Command, Outcome, Reply, Standing};

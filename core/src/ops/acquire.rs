@@ -44,6 +44,8 @@ impl Document {
             let seq = self.next_seq(now);
             // The client that acquires is connected: it is told with this very commit.
             let lock = self.make_lock(seq, Arc::clone(intent), None, true, ctx, now);
+            // It may have been the overtake that makes a waiting ticket due, and that one may fit too.
+            self.grant_ready(ctx, now);
             return Ok(Reply::Standing(Standing::Acquired { lock, reentrant: false, news: true }));
         }
         if !acquire.queue {
@@ -136,7 +138,9 @@ impl Document {
             self.remember_request(seq, &acquire.intent, now);
             return self.what_became(seq, acquire, ctx, now);
         };
-        let lock = if lock.is_reserved() { self.claim(&lock, now) } else { lock };
+        // A reserved one was told to nobody yet: if this answer is lost too, it must be claimed again.
+        let news = lock.is_reserved();
+        let lock = if news { self.claim(&lock, now) } else { lock };
         let asked = lease_end(now, acquire.intent.ttl);
         let grown = match (lock.expires_at, asked) {
             (Some(old), Some(new)) => Some(old.max(new)),
@@ -147,7 +151,7 @@ impl Document {
         self.put_lock(Lock {
             expires_at: grown,
             ttl,
-            touch: lock.touch + 1,
+            touch: lock.touch + u32::from(!news),
             renewed_at: now,
             ..(*lock).clone()
         });
@@ -155,7 +159,7 @@ impl Document {
         self.remember_request(seq, &acquire.intent, now);
         let lock = self.locks.get(&seq).cloned().ok_or(Refusal::NotFound)?;
         self.emit(EventKind::LockRenewed, Former::Lock(Arc::clone(&lock)), None, None, now);
-        Ok(Reply::Standing(Standing::Acquired { lock, reentrant: true, news: false }))
+        Ok(Reply::Standing(Standing::Acquired { lock, reentrant: true, news }))
     }
 
     /// A request id that led to an entry leads there again.

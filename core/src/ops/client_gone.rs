@@ -19,12 +19,13 @@ impl Document {
                 self.end_ticket(gone.seq, EndReason::Cancelled, gone.nonce, note, now);
                 self.grant_ready(ctx, now);
             }
+            // One that was renewed, re-entered or told of again has a client that knows it.
+            Some(lock) if lock.touch > 0 => {}
             Some(_) if orphan => {
                 self.end_lock(gone.seq, EndReason::Abandoned, gone.nonce, note, now);
                 self.grant_ready(ctx, now);
             }
-            // One that was renewed has a client that knows it.
-            Some(lock) if !lock.is_reserved() && lock.touch == 0 => self.unclaim(&lock, ctx, now),
+            Some(lock) if !lock.is_reserved() => self.unclaim(&lock, ctx, now),
             _ => {}
         }
         Ok(Reply::Done)

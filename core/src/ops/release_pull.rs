@@ -34,7 +34,8 @@ impl Document {
             .collect();
         let locks: Vec<Seq> = self
             .locks()
-            .filter(|lock| of_pull(&lock.intent) && in_time(lock.acquired_at))
+            // What was enqueued in time ends, even if it was granted since.
+            .filter(|lock| of_pull(&lock.intent) && in_time(lock.enqueued_at.unwrap_or(lock.acquired_at)))
             .map(|lock| lock.seq)
             .collect();
         let note: Box<str> = format!("pull request {} was released", release.pull).into();
