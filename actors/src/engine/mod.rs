@@ -8,12 +8,15 @@
 //! whoever submitted it sends it again, marked as retried). A client that cannot be answered any
 //! more is reported to the core as [`lockkeeper_core::command::ClientGone`].
 
+#[cfg(test)]
+mod tests;
 mod waiters;
 
 use crate::answer::{Answer, Failure};
-use lockkeeper_core::command::ClientGone;
+use lockkeeper_core::command::{ClientGone, Poll};
 use lockkeeper_core::{
-    Command, Context, Document, Effects, Outcome, Refusal, Reply, ResourceId, Rules, Seq, Standing, Timestamp,
+    Command, Context, Document, Effects, Outcome, Presence, Refusal, Reply, ResourceId, Rules, Seq, Span,
+    Standing, Timestamp,
 };
 use lockkeeper_store::{Commit, Committed, Loaded, StoreError};
 use std::collections::VecDeque;
@@ -97,8 +100,12 @@ pub struct Engine<C> {
     flight: Option<Flight<C>>,
     loading: bool,
     waiters: Waiters<C>,
-    /// Clients that stopped waiting while a commit was in flight.
+    /// Clients that stopped waiting while a commit was in flight or their command not yet applied.
     ended_waits: Vec<u64>,
+    /// Clients that may have gone while a commit was in flight.
+    gone_in_flight: Vec<u64>,
+    /// Reports of clients that went away which could not be carried out: nobody sends them again.
+    owed: Vec<Submission<C>>,
     /// Waiting clients may have missed their turn: load even if nobody asks.
     reload: bool,
     conflicts: u32,
@@ -127,6 +134,8 @@ impl<C: Client> Engine<C> {
             loading: false,
             waiters: Waiters::default(),
             ended_waits: Vec::new(),
+            gone_in_flight: Vec::new(),
+            owed: Vec::new(),
             reload: false,
             conflicts: 0,
         }
@@ -144,7 +153,12 @@ impl<C: Client> Engine<C> {
     /// True when nothing would be lost with it but its copy.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.inbox.is_empty() && self.flight.is_none() && !self.loading && self.waiters.is_empty()
+        self.inbox.is_empty() && self.flight.is_none() && !self.loading && !self.is_awaited()
+    }
+
+    /// Somebody relies on the copy being read again, even if nobody asks.
+    fn is_awaited(&self) -> bool {
+        !self.waiters.is_empty() || !self.owed.is_empty()
     }
 
     /// How many clients wait for a grant.
@@ -156,10 +170,8 @@ impl<C: Client> Engine<C> {
     /// Takes a command in. Call [`Engine::step`] afterwards.
     pub fn submit(&mut self, submission: Submission<C>) {
         if self.inbox.len() >= INBOX_MAX {
-            if let Some(client) = submission.client {
-                let what = "commands waiting for one resource";
-                client.answer(Err(Failure::Overloaded { what, limit: INBOX_MAX }));
-            }
+            let what = "commands waiting for one resource";
+            self.refuse(submission, &Failure::Overloaded { what, limit: INBOX_MAX });
             return;
         }
         self.inbox.push_back(submission);
@@ -179,21 +191,22 @@ impl<C: Client> Engine<C> {
 
     /// A client's connection may be gone.
     pub fn forget(&mut self, nonce: u64) {
-        // Not applied yet: then it is as if it had never come.
+        // Not applied yet: then it is as if it had never come. What is sent again may have been
+        // applied before: its answer must be tried, so that what it made is undone.
         self.inbox.retain(|waiting| {
-            waiting.nonce != nonce || waiting.client.as_ref().is_none_or(Client::is_connected)
+            waiting.nonce != nonce
+                || waiting.retried
+                || waiting.client.as_ref().is_none_or(Client::is_connected)
         });
-        // In flight: the answer will find nobody, see `settle_accounts`.
-        if self.flight.is_none() {
-            self.drop_gone_waiter(nonce);
+        if self.flight.is_some() {
+            // Its ticket may be granted by what is in flight, and others may wait for it too.
+            self.gone_in_flight.push(nonce);
+            return;
         }
-    }
-
-    fn drop_gone_waiter(&mut self, nonce: u64) {
         if let Some((seq, waiter)) = self.waiters.remove_by_nonce(nonce) {
             if waiter.client.is_connected() {
                 self.waiters.insert(seq, waiter);
-            } else {
+            } else if !self.waiters.is_waiting(seq) {
                 self.report_gone(seq, nonce);
             }
         }
@@ -208,7 +221,7 @@ impl<C: Client> Engine<C> {
     /// Begins what can be begun. Call it whenever something came in.
     pub fn step(&mut self, around: Surroundings<'_>) -> Step {
         loop {
-            let wanted = !self.inbox.is_empty() || (self.reload && !self.waiters.is_empty());
+            let wanted = !self.inbox.is_empty() || (self.reload && self.is_awaited());
             if self.flight.is_some() || self.loading || !wanted {
                 return Step::Idle;
             }
@@ -228,6 +241,7 @@ impl<C: Client> Engine<C> {
             if let Some(commit) = self.apply_batch(work, around) {
                 return Step::Commit(Box::new(commit));
             }
+            self.catch_up(around.now);
         }
     }
 
@@ -278,7 +292,7 @@ impl<C: Client> Engine<C> {
     /// Clients wait on a copy that could not be read again: try once more at the next step.
     /// False when there is no need.
     pub fn wants_reload(&mut self) -> bool {
-        self.reload = matches!(self.copy, Copy::Unknown) && !self.waiters.is_empty();
+        self.reload = matches!(self.copy, Copy::Unknown) && self.is_awaited();
         self.reload && self.flight.is_none() && !self.loading
     }
 
@@ -296,12 +310,27 @@ impl<C: Client> Engine<C> {
         match copy {
             Ok(copy) => {
                 self.copy = copy;
+                // First of all: what others are told of comes after what is undone.
+                for report in self.owed.drain(..) {
+                    self.inbox.push_front(report);
+                }
                 self.answer_all_changed(now);
             }
             Err(failure) => {
                 self.copy = Copy::Unknown;
                 self.fail_inbox(&failure);
+                self.catch_up(now);
             }
+        }
+    }
+
+    /// Does what clients wanted while it could not be done.
+    fn catch_up(&mut self, now: Timestamp) {
+        for nonce in std::mem::take(&mut self.gone_in_flight) {
+            self.forget(nonce);
+        }
+        for nonce in std::mem::take(&mut self.ended_waits) {
+            self.end_wait(nonce, now);
         }
     }
 
@@ -343,6 +372,7 @@ impl<C: Client> Engine<C> {
                 }
                 if self.conflicts > CONFLICTS_MAX {
                     self.conflicts = 0;
+                    self.reload = true;
                     self.fail_inbox(&Failure::Overloaded {
                         what: "conflicting commits of one resource",
                         limit: CONFLICTS_MAX as usize,
@@ -355,23 +385,37 @@ impl<C: Client> Engine<C> {
                 self.reload = true;
                 let failure = Failure::from(error);
                 for (submission, _) in flight.batch {
-                    if let Some(client) = submission.client {
-                        client.answer(Err(failure.clone()));
-                    }
+                    self.refuse(submission, &failure);
                 }
             }
         }
-        for nonce in std::mem::take(&mut self.ended_waits) {
-            self.end_wait(nonce, now);
-        }
+        self.catch_up(now);
     }
 
     fn fail_inbox(&mut self, failure: &Failure) {
-        for submission in self.inbox.drain(..) {
-            if let Some(client) = submission.client {
-                client.answer(Err(failure.clone()));
-            }
+        for submission in std::mem::take(&mut self.inbox) {
+            self.refuse(submission, failure);
         }
+    }
+
+    /// A command was not carried out.
+    fn refuse(&mut self, submission: Submission<C>, failure: &Failure) {
+        let Some(client) = submission.client else {
+            if matches!(*submission.command, Command::ClientGone(_)) {
+                self.owed.push(submission);
+            }
+            return;
+        };
+        // That nothing was changed is true of this sending; of one before it nobody knows.
+        let failure = match failure {
+            Failure::Unavailable(_) | Failure::Overloaded { .. } | Failure::ShuttingDown
+                if submission.retried =>
+            {
+                Failure::OutcomeUnknown(failure.to_string())
+            }
+            failure => failure.clone(),
+        };
+        client.answer(Err(failure));
     }
 
     /// Gives every command of a durable (or empty) batch its answer.
@@ -390,18 +434,17 @@ impl<C: Client> Engine<C> {
                 Ok(Reply::Standing(Standing::Acquired { lock, news: true, .. })) => (None, Some(lock.seq)),
                 _ => (None, None),
             };
-            if let Some(seq) = queued {
-                if !client.is_connected() {
-                    self.report_gone(seq, submission.nonce);
-                    continue;
-                }
-                if submission.stays {
-                    self.waiters.insert(seq, Waiter { nonce: submission.nonce, client });
-                    continue;
-                }
+            if let Some(seq) = queued
+                && submission.stays
+                && client.is_connected()
+            {
+                self.waiters.insert(seq, Waiter { nonce: submission.nonce, client });
+                continue;
             }
             let delivered = client.answer(Ok(Answer { resource: resource.clone(), decided_at, outcome }));
-            if let (false, Some(seq)) = (delivered, news) {
+            if let (false, Some(seq)) = (delivered, news.or(queued))
+                && !self.waiters.is_waiting(seq)
+            {
                 self.report_gone(seq, submission.nonce);
             }
         }
@@ -412,9 +455,18 @@ impl<C: Client> Engine<C> {
         }
     }
 
-    /// An entry was granted or ended: whoever waits for it hears of it.
+    /// An entry may have been granted or ended: then whoever waits for it hears of it.
     fn answer_changed(&mut self, document: &Document, seq: Seq, decided_at: Timestamp) {
         if !self.waiters.has(seq) || document.ticket(seq).is_some() {
+            return;
+        }
+        if document.lock(seq).is_some_and(|lock| lock.is_reserved()) && self.waiters.is_waiting(seq) {
+            // Granted while nobody was known to wait: a lock that is told of is claimed first.
+            for Waiter { nonce, client } in self.waiters.remove(seq) {
+                let command = Arc::new(Command::Poll(Poll { seq, wait: Span::ZERO }));
+                let client = Some(client);
+                self.inbox.push_back(Submission { command, nonce, retried: true, stays: false, client });
+            }
             return;
         }
         let mut unreached = None;
@@ -440,46 +492,41 @@ impl<C: Client> Engine<C> {
 
     /// The copy was replaced by what the store has: waiting clients may have missed their turn.
     fn answer_all_changed(&mut self, now: Timestamp) {
-        let missed: Vec<Seq> = match &self.copy {
+        let seqs: Vec<Seq> = self.waiters.seqs().collect();
+        match &self.copy {
             Copy::Present(document) => {
-                self.waiters.seqs().filter(|seq| document.ticket(*seq).is_none()).collect()
+                let document = (**document).clone();
+                for seq in seqs {
+                    self.answer_changed(&document, seq, now);
+                }
             }
-            Copy::Absent { .. } => self.waiters.seqs().collect(),
-            Copy::Unknown => Vec::new(),
-        };
-        for seq in missed {
-            for waiter in self.waiters.remove(seq) {
-                self.answer_waiter(seq, waiter, now);
+            Copy::Absent { .. } => {
+                for seq in seqs {
+                    for waiter in self.waiters.remove(seq) {
+                        self.answer_waiter(seq, waiter, now);
+                    }
+                }
             }
+            Copy::Unknown => {}
         }
     }
 
+    /// Tells a client that does not wait any more where its ticket stands.
     fn answer_waiter(&mut self, seq: Seq, waiter: Waiter<C>, now: Timestamp) {
         let (resource, outcome) = match &self.copy {
             Copy::Present(document) => {
-                // A reserved lock must be claimed by a command; one that is held was told of.
-                if document.lock(seq).is_some_and(|lock| lock.is_reserved()) {
-                    let command = Arc::new(Command::Poll(lockkeeper_core::command::Poll {
-                        seq,
-                        wait: lockkeeper_core::Span::ZERO,
-                    }));
-                    let (nonce, client) = (waiter.nonce, Some(waiter.client));
-                    self.inbox.push_back(Submission { command, nonce, retried: true, stays: false, client });
-                    return;
-                }
                 (Some(Arc::clone(document.resource())), document.standing(seq).map(Reply::Standing))
             }
             Copy::Absent { .. } => (None, Err(Refusal::NotFound)),
             Copy::Unknown => {
-                waiter
-                    .client
-                    .answer(Err(Failure::Unavailable("the resource could not be read again".into())));
+                // Its ticket is in the store, or was: nobody can say now that it was not granted.
+                let what = "the resource could not be read again".into();
+                waiter.client.answer(Err(Failure::OutcomeUnknown(what)));
                 return;
             }
         };
-        let queued = matches!(outcome, Ok(Reply::Standing(Standing::Queued { .. })));
         let delivered = waiter.client.answer(Ok(Answer { resource, decided_at: now, outcome }));
-        if !delivered && queued {
+        if !delivered && !self.waiters.is_waiting(seq) {
             self.report_gone(seq, waiter.nonce);
         }
     }

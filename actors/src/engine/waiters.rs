@@ -2,7 +2,7 @@
 
 use super::Client;
 use lockkeeper_core::{Presence, Seq};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// A client that waits.
 pub(super) struct Waiter<C> {
@@ -11,14 +11,16 @@ pub(super) struct Waiter<C> {
 }
 
 /// Waiting clients by ticket; a ticket may be waited for over several connections.
+///
+/// Ordered, so that a simulation repeats itself from its seed.
 pub(super) struct Waiters<C> {
-    by_seq: HashMap<Seq, Vec<Waiter<C>>>,
-    by_nonce: HashMap<u64, Seq>,
+    by_seq: BTreeMap<Seq, Vec<Waiter<C>>>,
+    by_nonce: BTreeMap<u64, Seq>,
 }
 
 impl<C> Default for Waiters<C> {
     fn default() -> Self {
-        Self { by_seq: HashMap::new(), by_nonce: HashMap::new() }
+        Self { by_seq: BTreeMap::new(), by_nonce: BTreeMap::new() }
     }
 }
 
