@@ -11,6 +11,7 @@ mod http_load;
 mod memory;
 mod redis;
 mod server;
+mod soak;
 mod startup;
 mod table;
 
@@ -32,5 +33,8 @@ fn main() {
     }
     if wanted("startup") {
         runtime.block_on(startup::run());
+    }
+    if chosen.iter().any(|choice| choice == "soak") {
+        runtime.block_on(soak::run());
     }
 }

@@ -13,6 +13,13 @@ use actix::prelude::*;
 use lockkeeper_core::ResourceId;
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the coordinator looks whether too many actors are awake.
+const REST_TICK: Duration = Duration::from_secs(1);
+/// More actors than this in one shard, and those that were not used since the last look rest at
+/// once: an actor costs some kilobytes, waking one a look into the store.
+const AWAKE_MAX: usize = 1024;
 
 /// Brings a command to its resource's actor, which is made if there is none.
 #[derive(Message)]
@@ -57,10 +64,20 @@ impl Actor for Coordinator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.shared.options.rest_after, |coordinator, _| {
-            let actors: Vec<Addr<QueueActor>> =
-                coordinator.registry.actors.lock().values().cloned().collect();
-            for actor in actors {
+        let tick = REST_TICK.min(self.shared.options.rest_after);
+        let ticks = self.shared.options.rest_after.as_millis().div_ceil(tick.as_millis().max(1));
+        let mut passed = 0;
+        ctx.run_interval(tick, move |coordinator, _| {
+            passed += 1;
+            let mut actors = coordinator.registry.actors.lock();
+            actors.retain(|_, actor| actor.connected());
+            if actors.len() <= AWAKE_MAX && passed < ticks {
+                return;
+            }
+            passed = 0;
+            let awake: Vec<Addr<QueueActor>> = actors.values().cloned().collect();
+            drop(actors);
+            for actor in awake {
                 // A full mailbox is not idle; a closed one has left already.
                 let _ = actor.try_send(Rest);
             }
