@@ -6,6 +6,6 @@
 
 pub mod audit;
 pub mod cli;
-// pub mod http; (being built)
-// pub mod offline;
-// pub mod server;
+pub mod http;
+pub mod offline;
+pub mod server;

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The socket's name in the data directory.
-pub const CONTROL_SOCKET: &str = "control.sock";
+const CONTROL_SOCKET: &str = "control.sock";
 /// Bytes a request may have.
 const REQUEST_MAX_BYTES: u64 = 8192;
 /// How long a client may take to send its request.

@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 ///
 /// # Errors
 /// The filter cannot be understood, or there is a subscriber already.
-pub fn install<W>(settings: &Settings, writer: W) -> Result<(), String>
+pub(super) fn install<W>(settings: &Settings, writer: W) -> Result<(), String>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
