@@ -1,0 +1,444 @@
+//! How the server does: for load balancers, for people, for monitoring.
+
+use super::Door;
+use super::instant::Instant;
+use super::locks::no_query;
+use super::pages::beside;
+use super::problem::Problem;
+use super::query::Query;
+use super::views::{self, Depth, JSON, Key, Shown, json, ok};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpRequest, HttpResponse, web};
+use lockkeeper_core::{Document, ResourceId, Span, Timestamp};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a newer client may count on.
+pub(super) const FEATURES: &[&str] = &[
+    "locks",
+    "modes",
+    "metadata",
+    "request-ids",
+    "release-by-pull",
+    "force-release",
+    "queues",
+    "tickets",
+    "wait",
+    "why",
+    "events",
+    "events-resume",
+    "stats",
+    "metrics",
+];
+
+const PROMETHEUS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+/// Resources that the queue status tells of one by one.
+const RESOURCES_MAX: usize = 1000;
+
+fn span(duration: Duration) -> Span {
+    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+    enhanced_locking: EnhancedLocking,
+}
+
+#[derive(Serialize)]
+struct EnhancedLocking {
+    enabled: bool,
+    store: &'static str,
+    healthy: bool,
+    version: &'static str,
+}
+
+/// `GET /healthz`.
+pub(super) async fn healthz(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    no_query(&req)?;
+    let enhanced_locking = EnhancedLocking {
+        enabled: true,
+        store: door.locks.store_name(),
+        healthy: door.locks.health().healthy,
+        version: door.params.version,
+    };
+    ok(&Alive { status: "ok", enhanced_locking })
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    can_grant: bool,
+    phase: &'static str,
+    since: Instant,
+    reason: Option<String>,
+    action: Option<&'static str>,
+    sealed_partitions: u32,
+}
+
+impl Readiness {
+    fn of(door: &Door) -> Self {
+        let health = door.locks.health();
+        let (phase, since, reason, action) = match (door.leaving_since(), health.healthy) {
+            (Some(since), _) => (
+                "draining",
+                since,
+                Some("the server is about to stop".into()),
+                Some("ask another instance, or wait until this one is back; locks and tickets stay"),
+            ),
+            (None, true) => ("granting", health.since, None, None),
+            (None, false) => (
+                "hold_only",
+                health.since,
+                health.reason,
+                Some(
+                    "see to the store (disk space, permissions, the disk itself); locks are granted again as soon as it answers",
+                ),
+            ),
+        };
+        Self {
+            can_grant: health.healthy && !door.locks.is_draining(),
+            phase,
+            since: Instant(since),
+            reason,
+            action,
+            sealed_partitions: 0,
+        }
+    }
+}
+
+/// `GET /readyz`.
+pub(super) async fn readyz(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    let mut query = Query::read(req.query_string(), &["for"]);
+    let for_traffic = query.word("for", "traffic", |word| (word == "traffic").then_some(())).is_some();
+    query.finish()?;
+    let readiness = Readiness::of(&door);
+    let ready = if for_traffic { door.leaving_since().is_none() } else { readiness.can_grant };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = json(status, &readiness)?;
+    if !ready {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+    api: &'static str,
+    features: &'static [&'static str],
+}
+
+/// `GET /version`.
+pub(super) async fn version(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    no_query(&req)?;
+    ok(&Version { version: door.params.version, api: "v1", features: FEATURES })
+}
+
+/// `GET /metrics`. Scrapers may be configured with parameters of their own; they mean nothing here.
+pub(super) async fn metrics(door: web::Data<Door>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, PROMETHEUS_TEXT)).body(door.exporter.render())
+}
+
+#[derive(Serialize)]
+struct BackendHealth {
+    healthy: bool,
+    response_time: Option<Shown<Span>>,
+}
+
+#[derive(Serialize)]
+struct LocksHealth {
+    overall: bool,
+    enhanced: BackendHealth,
+    legacy: BackendHealth,
+    circuit_state: Option<&'static str>,
+}
+
+/// `GET /api/locks/health`.
+pub(super) async fn health(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    no_query(&req)?;
+    let health = door.locks.health();
+    ok(&LocksHealth {
+        overall: health.healthy,
+        enhanced: BackendHealth {
+            healthy: health.healthy,
+            response_time: health.response_time.map(|elapsed| Shown(span(elapsed))),
+        },
+        legacy: BackendHealth { healthy: false, response_time: None },
+        // There is no breaker yet.
+        circuit_state: None,
+    })
+}
+
+#[derive(Serialize)]
+struct Compatibility {
+    mode: &'static str,
+    enhanced_enabled: bool,
+    fallback_active: bool,
+    legacy_ops: u64,
+    enhanced_ops: u64,
+    fallback_ops: u64,
+}
+
+/// `GET /api/locks/compatibility/status`.
+pub(super) async fn compatibility(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    no_query(&req)?;
+    ok(&Compatibility {
+        mode: "native",
+        enhanced_enabled: true,
+        fallback_active: false,
+        legacy_ops: 0,
+        enhanced_ops: door.operations(),
+        fallback_ops: 0,
+    })
+}
+
+/// What there is now.
+#[derive(Default)]
+struct Counts {
+    resources: usize,
+    held: usize,
+    reserved: usize,
+    depth: Depth,
+    oldest_wait: Option<Span>,
+}
+
+impl Counts {
+    fn add(&mut self, document: &Document, now: Timestamp) {
+        let before = self.held + self.reserved;
+        for lock in document.locks().filter(|lock| !lock.is_over(now)) {
+            if lock.is_reserved() { self.reserved += 1 } else { self.held += 1 }
+        }
+        self.depth.add(Depth(document.depths()));
+        self.oldest_wait = self.oldest_wait.max(views::oldest_wait(document, now));
+        self.resources += usize::from(document.waiting() > 0 || self.held + self.reserved > before);
+    }
+}
+
+#[derive(Serialize)]
+struct Totals {
+    resources: usize,
+    locks: usize,
+    waiting: usize,
+    depth: Depth,
+    oldest_wait: Option<Shown<Span>>,
+}
+
+#[derive(Serialize)]
+struct ResourceStatus<'a> {
+    id: Shown<ResourceId>,
+    key: Key<'a>,
+    locks: usize,
+    waiting: usize,
+    depth: Depth,
+    oldest_wait: Option<Shown<Span>>,
+}
+
+#[derive(Serialize)]
+struct QueueStatus<'a> {
+    totals: Totals,
+    resources: Vec<ResourceStatus<'a>>,
+    truncated: bool,
+    as_of: Instant,
+}
+
+/// `GET /api/locks/queue-status`.
+pub(super) async fn queue_status(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    no_query(&req)?;
+    let locks = door.locks.clone();
+    let body = beside(locks.view().len(), move || {
+        let documents = locks.view().documents(None);
+        serde_json::to_vec(&queue_status_of(&documents, locks.now()))
+    })
+    .await?
+    .map_err(|error| Problem::internal(format!("a status cannot be written: {error}")))?;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(body))
+}
+
+fn queue_status_of(documents: &[Arc<Document>], now: Timestamp) -> QueueStatus<'_> {
+    let mut counts = Counts::default();
+    let mut by_waiting: Vec<&Arc<Document>> = Vec::new();
+    for document in documents {
+        let before = counts.resources;
+        counts.add(document, now);
+        if counts.resources > before {
+            by_waiting.push(document);
+        }
+    }
+    // The most wanted first; ids make the order the same each time.
+    let rank = |document: &&Arc<Document>| (std::cmp::Reverse(document.waiting()), document.id());
+    let truncated = by_waiting.len() > RESOURCES_MAX;
+    if truncated {
+        by_waiting.select_nth_unstable_by_key(RESOURCES_MAX, rank);
+        by_waiting.truncate(RESOURCES_MAX);
+    }
+    by_waiting.sort_unstable_by_key(rank);
+    let resources = by_waiting
+        .into_iter()
+        .map(|document| ResourceStatus {
+            id: Shown(document.id()),
+            key: Key(document.resource()),
+            locks: document.locks().filter(|lock| !lock.is_over(now)).count(),
+            waiting: document.waiting(),
+            depth: Depth(document.depths()),
+            oldest_wait: views::oldest_wait(document, now).map(Shown),
+        })
+        .collect();
+    let totals = Totals {
+        resources: counts.resources,
+        locks: counts.held + counts.reserved,
+        waiting: counts.depth.total(),
+        depth: counts.depth,
+        oldest_wait: counts.oldest_wait.map(Shown),
+    };
+    QueueStatus { totals, resources, truncated, as_of: Instant(now) }
+}
+
+#[derive(Serialize)]
+struct Stats<'a> {
+    instance: &'a str,
+    version: &'static str,
+    uptime: Shown<Span>,
+    locks: LockCounts,
+    tickets: TicketCounts,
+    resources: usize,
+    queue_actors: usize,
+    operations: u64,
+    last_event: String,
+    as_of: Instant,
+}
+
+#[derive(Serialize)]
+struct LockCounts {
+    total: usize,
+    held: usize,
+    reserved: usize,
+}
+
+#[derive(Serialize)]
+struct TicketCounts {
+    total: usize,
+    #[serde(flatten)]
+    by_priority: Depth,
+    oldest_wait: Option<Shown<Span>>,
+}
+
+/// `GET /api/v1/stats`.
+pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
+    no_query(&req)?;
+    let locks = door.locks.clone();
+    let (counts, now) = beside(locks.view().len(), move || {
+        let mut counts = Counts::default();
+        let now = locks.now();
+        for document in locks.view().documents(None) {
+            counts.add(&document, now);
+        }
+        (counts, now)
+    })
+    .await?;
+    let log = door.locks.events();
+    ok(&Stats {
+        instance: &door.params.instance,
+        version: door.params.version,
+        uptime: Shown(span(door.uptime())),
+        locks: LockCounts {
+            total: counts.held + counts.reserved,
+            held: counts.held,
+            reserved: counts.reserved,
+        },
+        tickets: TicketCounts {
+            total: counts.depth.total(),
+            by_priority: counts.depth,
+            oldest_wait: counts.oldest_wait.map(Shown),
+        },
+        resources: counts.resources,
+        queue_actors: door.locks.queue_actors(),
+        operations: door.operations(),
+        last_event: log.id(log.last()).to_string(),
+        as_of: Instant(now),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::testing::{TestDoor, fields_of};
+    use serde_json::json;
+
+    #[actix_web::test]
+    async fn a_healthy_server_says_so() {
+        let door = TestDoor::start().await;
+        let (status, alive) = door.get("/healthz").await;
+        let expected = json!({"enabled": true, "store": "embedded", "healthy": true, "version": "1.2.3"});
+        assert_eq!((status, alive), (200, json!({"status": "ok", "enhanced_locking": expected})));
+        let (status, ready) = door.get("/readyz").await;
+        assert_eq!((status, &ready["can_grant"], &ready["phase"]), (200, &json!(true), &json!("granting")));
+        assert_eq!((&ready["reason"], &ready["sealed_partitions"]), (&json!(null), &json!(0)));
+        assert_eq!(door.get("/readyz?for=traffic").await.0, 200);
+        let (_, version) = door.get("/version").await;
+        assert_eq!((&version["version"], &version["api"]), (&json!("1.2.3"), &json!("v1")));
+        let (status, health) = door.get("/api/locks/health").await;
+        assert_eq!(
+            (status, &health["overall"], &health["enhanced"]["healthy"]),
+            (200, &json!(true), &json!(true))
+        );
+        let names: Vec<_> = health.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["circuit_state", "enhanced", "legacy", "overall"]);
+        assert_eq!(
+            (&health["legacy"], &health["circuit_state"]),
+            (&json!({"healthy": false, "response_time": null}), &json!(null))
+        );
+    }
+
+    #[actix_web::test]
+    async fn a_server_that_leaves_tells_load_balancers_first() {
+        let door = TestDoor::start().await;
+        door.door.begin_leaving();
+        let (status, ready) = door.get("/readyz?for=traffic").await;
+        assert_eq!((status, &ready["phase"], &ready["can_grant"]), (503, &json!("draining"), &json!(true)));
+        assert_eq!(door.get("/readyz").await.0, 200);
+        door.locks().begin_drain();
+        let (status, ready) = door.get("/readyz").await;
+        assert_eq!((status, &ready["can_grant"]), (503, &json!(false)));
+        assert_eq!(door.get("/healthz").await.0, 200);
+    }
+
+    #[actix_web::test]
+    async fn counts_are_of_what_there_is() {
+        let door = TestDoor::start().await;
+        door.lock("a", "one").await;
+        door.lock("b", "one").await;
+        door.ticket("a", "two").await;
+        let (_, queues) = door.get("/api/locks/queue-status").await;
+        let totals = &queues["totals"];
+        assert_eq!(
+            (&totals["resources"], &totals["locks"], &totals["waiting"]),
+            (&json!(2), &json!(2), &json!(1))
+        );
+        assert_eq!(queues["resources"][0]["key"], "acme/infra/a/default/");
+        let (_, stats) = door.get("/api/v1/stats").await;
+        assert_eq!((&stats["locks"]["held"], &stats["tickets"]["normal"]), (&json!(2), &json!(1)));
+        assert_eq!((&stats["resources"], stats["uptime"].is_string()), (&json!(2), true));
+        let (_, status) = door.get("/api/locks/compatibility/status").await;
+        assert_eq!((&status["mode"], &status["enhanced_ops"]), (&json!("native"), &json!(3)));
+    }
+
+    #[actix_web::test]
+    async fn unknown_parameters_are_named() {
+        let door = TestDoor::start().await;
+        for (path, field) in [
+            ("/readyz?for=grants", "for"),
+            ("/readyz?for=", "for"),
+            ("/readyz?verbose=1", "verbose"),
+            ("/healthz?x=1", "x"),
+            ("/version?x=1", "x"),
+            ("/api/v1/stats?x=1", "x"),
+            ("/api/locks/health?x=1", "x"),
+            ("/api/locks/queue-status?limit=1", "limit"),
+            ("/api/locks/compatibility/status?x", "x"),
+        ] {
+            let (status, answer) = door.get(path).await;
+            assert_eq!((status, fields_of(&answer)), (400, vec![field.to_owned()]), "{path}");
+        }
+    }
+}
