@@ -31,7 +31,7 @@ struct Ledger {
     next: usize,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_hundred_kills_lose_nothing_that_was_acknowledged() {
     let kills = std::env::var("LOCKKEEPER_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
     let directory = tempfile::tempdir().unwrap();

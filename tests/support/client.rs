@@ -31,6 +31,26 @@ impl Reply {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
+
+    /// The lock of a 200.
+    pub(crate) fn lock(&self) -> Value {
+        assert_eq!((self.status, &self.body["status"]), (200, &json!("acquired")), "{}", self.text);
+        self.body["lock"].clone()
+    }
+
+    /// The ticket of a 202.
+    pub(crate) fn ticket(&self) -> Value {
+        assert_eq!((self.status, &self.body["status"]), (202, &json!("queued")), "{}", self.text);
+        self.body["ticket"].clone()
+    }
+}
+
+async fn reply(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Ok(Reply { status, headers, body, text })
 }
 
 /// A client of one server.
@@ -42,22 +62,53 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(90)).build().unwrap();
+        // Only http is spoken here, but the library wants a provider and certificates to be named.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder().timeout(std::time::Duration::from_secs(90)).no_proxy();
+        let http = builder.tls_certs_only([]).build().unwrap();
         Self { http, url: url.to_owned() }
+    }
+
+    /// The library's request, for what the methods below do not offer.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        self.http.request(method, format!("{}{path}", self.url))
     }
 
     /// Sends a request; an error means that no whole answer came.
     pub(crate) async fn try_send(&self, method: &str, path: &str, body: Option<&Value>) -> reqwest::Result<Reply> {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Reply { status, headers, body, text })
+        reply(request).await
+    }
+
+    /// Sends a request with headers of the caller's choice.
+    pub(crate) async fn with_headers(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        reply(request).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Sends a body that need not be JSON; an empty content type sends none.
+    pub(crate) async fn raw_body(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Reply {
+        let mut request = self.request("POST", path).body(body);
+        if !content_type.is_empty() {
+            request = request.header("content-type", content_type);
+        }
+        reply(request).await.unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
@@ -79,6 +130,48 @@ impl Client {
     /// Acquires `path` of `acme/infra` for an owner; `more` is merged into the body.
     pub(crate) async fn acquire(&self, path: &str, owner: &str, more: Value) -> Reply {
         self.post("/api/v1/locks", acquire_body(path, owner, more)).await
+    }
+
+    /// Acquires what must be free; the lock.
+    pub(crate) async fn lock(&self, path: &str, owner: &str, more: Value) -> Value {
+        self.acquire(path, owner, more).await.lock()
+    }
+
+    /// Queues for what must be held; the ticket. Unattended and with a long timeout, so that it stays.
+    pub(crate) async fn queue(&self, path: &str, owner: &str, more: Value) -> Value {
+        let mut body = json!({"queue": true, "attended": false, "queue_timeout": "1h"});
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        self.acquire(path, owner, body).await.ticket()
+    }
+
+    /// All locks there are.
+    pub(crate) async fn locks(&self) -> Vec<Value> {
+        let reply = self.get("/api/v1/locks?consistent=true&limit=1000").await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.body["locks"].as_array().unwrap().clone()
+    }
+
+    /// All queues there are; one with holders or tickets each.
+    pub(crate) async fn queues(&self) -> Vec<Value> {
+        let reply = self.get("/api/v1/queues").await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.body["queues"].as_array().unwrap().clone()
+    }
+
+    /// Asks for a ticket; `wait` like `10s`, or empty.
+    pub(crate) async fn poll(&self, ticket: &Value, wait: &str) -> Reply {
+        let id = ticket["id"].as_str().unwrap_or_default();
+        let wait = if wait.is_empty() { String::new() } else { format!("?wait={wait}") };
+        self.get(&format!("/api/v1/tickets/{id}{wait}")).await
+    }
+
+    /// Renews a lock given as the JSON of an answer.
+    pub(crate) async fn renew(&self, lock: &Value, ttl: &str) -> Reply {
+        let mut body = json!({"fencing_token": lock["fencing_token"]});
+        if !ttl.is_empty() {
+            body["ttl"] = ttl.into();
+        }
+        self.post(&format!("/api/v1/locks/{}/renew", lock["id"].as_str().unwrap_or_default()), body).await
     }
 
     /// Releases a lock given as the JSON of an answer.

@@ -1,19 +1,26 @@
 //! What every topic uses: a real server, a client, waiting with a deadline.
 
+mod check;
+mod cli;
 mod client;
+mod events;
+mod raw;
 mod server;
 
+pub(crate) use check::{has_members, is_problem, is_time, members, millis_of};
+pub(crate) use cli::{Cli, Finished, finish};
 pub(crate) use client::{Client, Reply, acquire_body};
-pub(crate) use server::TestServer;
+pub(crate) use events::{Event, EventStream};
+pub(crate) use raw::{Raw, RawReply};
+pub(crate) use server::{TestServer, lockkeeper, serve_command};
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine; a test that reaches it has failed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits until the condition gives a value.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(value) = condition().await {

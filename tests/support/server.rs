@@ -33,7 +33,7 @@ impl TestServer {
     }
 
     fn launch(data_dir: PathBuf, flags: Vec<String>, owned: Option<Arc<tempfile::TempDir>>) -> Self {
-        let mut child = command(&data_dir, &flags).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = serve_command(&data_dir, &flags).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = std::sync::mpsc::channel();
@@ -41,7 +41,9 @@ impl TestServer {
         let reader = std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if let Some(url) = line.split("listening on ").nth(1) {
-                    let _ = found.send(url.trim().trim_matches('"').to_owned());
+                    // In a JSON line the message's quotation mark and other members follow.
+                    let url = url.split(['"', ' ']).next().unwrap_or_default();
+                    let _ = found.send(url.to_owned());
                 }
                 lines.lock().unwrap().push(line);
             }
@@ -90,6 +92,27 @@ impl TestServer {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Waits until it has ended, while other tasks go on.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What it logged last is there once the reader is done.
+                if let Some(reader) = self.reader.take() {
+                    let _ = reader.join();
+                }
+                return status;
+            }
+            assert!(begun.elapsed() < super::DEADLINE, "the server does not end");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The address without `http://`.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// Waits until it has ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
@@ -117,7 +140,7 @@ impl Drop for TestServer {
 }
 
 /// A `serve` command on a free port, with no settings from the environment.
-pub(crate) fn command(data_dir: &Path, flags: &[String]) -> Command {
+pub(crate) fn serve_command(data_dir: &Path, flags: &[String]) -> Command {
     let mut command = lockkeeper();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(flags);
     command
