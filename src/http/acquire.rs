@@ -3,6 +3,7 @@
 use super::answers;
 use super::body::{self, Body, Field, Members, Shape, Text, Texts};
 use super::fields;
+use super::locks::no_query;
 use super::problem::{Complaints, Problem};
 use super::repeats::{self, IDEMPOTENCY_KEY, Parts};
 use super::{Door, HttpParams};
@@ -184,6 +185,7 @@ async fn carry_out(
     begun: Instant,
 ) -> Result<HttpResponse, Problem> {
     let bytes = body::read(req, payload).await?;
+    no_query(req)?;
     let mut complaints = Complaints::default();
     let header = repeats::header(req, &mut complaints);
     let request = parse(&bytes, header, &door.params, complaints)?;

@@ -21,6 +21,8 @@ const AHEAD_SHOWN: usize = 100;
 const HOLDERS_SHOWN: usize = 100;
 /// Holders that are named in words.
 const HOLDERS_IN_WORDS: usize = 3;
+/// Tickets ahead that are named in words.
+const AHEAD_IN_WORDS: usize = 3;
 /// Tickets and locks of a pull request that are explained.
 const ENTRIES_MAX: usize = 100;
 
@@ -76,7 +78,7 @@ impl<'a> Explanation<'a> {
                 vec![format!("claim it: GET /api/v1/tickets/{id}")],
             )
         } else {
-            let since = now.since(lock.acquired_at);
+            let since = views::whole_millis(now.since(lock.acquired_at));
             (
                 format!("{owner} holds {key} since {} ({since}){}.", Instant(lock.acquired_at), until(lock)),
                 vec![format!("release it: DELETE /api/v1/locks/{id}?fencing_token=…")],
@@ -112,14 +114,19 @@ fn in_words(
     // Writing to a string does not fail.
     let _ = match position {
         1 => write!(text, " and is next."),
-        2 => write!(text, "; 1 ticket is ahead of it."),
-        _ => write!(text, "; {} tickets are ahead of it.", position - 1),
+        _ => {
+            let ahead = document.tickets().take(AHEAD_IN_WORDS.min(position - 1));
+            let names: Vec<&str> = ahead.map(|ticket| &*ticket.intent.owner.id).collect();
+            let more = position - 1 - names.len();
+            let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            write!(text, "; ahead of it: {}{and_more}.", names.join(", "))
+        }
     };
     for lock in holders.iter().take(HOLDERS_IN_WORDS) {
         let verb = if lock.is_reserved() { "has it reserved" } else { "holds it" };
         let owner = &lock.intent.owner.id;
         let person = lock.intent.owner.user.as_deref().map_or(String::new(), |user| format!(" ({user})"));
-        let since = now.since(lock.acquired_at);
+        let since = views::whole_millis(now.since(lock.acquired_at));
         let _ = write!(
             text,
             " {owner}{person} {verb} since {} ({since}){}.",
@@ -250,7 +257,7 @@ mod tests {
         );
         assert_eq!((&why["ahead"][0]["id"], &why["ahead_total"]), (&second["id"], &json!(1)));
         let text = why["text"].as_str().unwrap();
-        let words = "acme/infra#3 waits for acme/infra/net/default/; 1 ticket is ahead of it. acme/infra#1 (alice) holds it since ";
+        let words = "acme/infra#3 waits for acme/infra/net/default/; ahead of it: acme/infra#2. acme/infra#1 (alice) holds it since ";
         assert!(text.starts_with(words), "{text}");
 
         let (status, pull) = door.get("/api/v1/why?namespace=acme/infra&pull=3").await;
