@@ -4,6 +4,9 @@ use lockkeeper_config::{LogFormat, Settings};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+/// Libraries that announce at `info` what only their authors care for.
+const QUIET: &str = "actix_server=warn,actix_http=warn";
+
 /// Installs the process's subscriber.
 ///
 /// # Errors
@@ -12,7 +15,9 @@ pub(super) fn install<W>(settings: &Settings, writer: W) -> Result<(), String>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.log_level).map_err(|error| format!("log-level: {error}"))?;
+    // What is given comes last and wins.
+    let directives = format!("{QUIET},{}", settings.log_level);
+    let filter = EnvFilter::try_new(directives).map_err(|error| format!("log-level: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let installed = match settings.log_format {
         LogFormat::Text => builder.with_ansi(false).with_target(false).try_init(),
