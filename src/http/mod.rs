@@ -1,9 +1,9 @@
 //! The HTTP door: requests in, commands to the actors, answers out. It decides nothing about locks.
 //!
-//! A request passes [`middleware`] (its id, a net for panics, metrics), finds its handler through
-//! the one table in [`routes`], is read by [`body`] and [`query`] (everything wrong with it is told
-//! at once), and is answered through [`answers`] and [`views`]. Every refusal is a problem document
-//! made of a row of [`problem`]'s table. One file per family of routes.
+//! A request passes `middleware` (its id, a net for panics, metrics), finds its handler through
+//! the one table in `routes`, is read by `body` and `query` (everything wrong with it is told
+//! at once), and is answered through `answers` and `views`. Every refusal is a problem document
+//! made of a row of `problem`'s table. One file per family of routes.
 
 mod acquire;
 mod answers;

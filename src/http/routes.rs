@@ -37,10 +37,13 @@ impl Verb {
     }
 }
 
+/// Puts a handler on a route.
+type Attach = fn(actix_web::Route) -> actix_web::Route;
+
 /// A path with its methods.
 pub(super) struct Entry {
     pub(super) pattern: &'static str,
-    pub(super) methods: &'static [(Verb, fn(actix_web::Route) -> actix_web::Route)],
+    pub(super) methods: &'static [(Verb, Attach)],
 }
 
 /// The pattern of the route that a request took.

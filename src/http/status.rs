@@ -341,7 +341,7 @@ pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<Htt
     ok(&Stats {
         instance: &door.params.instance,
         version: door.params.version,
-        uptime: Shown(span(door.uptime())),
+        uptime: Shown(views::whole_millis(span(door.uptime()))),
         locks: LockCounts {
             total: counts.held + counts.reserved,
             held: counts.held,
@@ -362,7 +362,9 @@ pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<Htt
 
 #[cfg(test)]
 mod tests {
-    use crate::http::testing::{TestDoor, fields_of};
+    use crate::http::testing::{TestDoor, code, fields_of};
+    use actix_web::test::TestRequest;
+    use lockkeeper_store::StoreError;
     use serde_json::json;
 
     #[actix_web::test]
@@ -401,6 +403,55 @@ mod tests {
         let (status, ready) = door.get("/readyz").await;
         assert_eq!((status, &ready["can_grant"]), (503, &json!(false)));
         assert_eq!(door.get("/healthz").await.0, 200);
+    }
+
+    #[actix_web::test]
+    async fn a_store_that_fails_grants_nothing_and_says_so() {
+        let door = TestDoor::start().await;
+        let lock = door.lock("a", "one").await;
+        let other = door.lock("c", "one").await;
+        let id = lock["id"].as_str().unwrap();
+        let renew = (format!("/api/v1/locks/{id}/renew"), json!({"fencing_token": lock["fencing_token"]}));
+        for (error, status, word) in [
+            (StoreError::Overloaded { limit: 3 }, 503, "overloaded"),
+            (StoreError::OutcomeUnknown("the answer was lost".into()), 503, "outcome_unknown"),
+            (StoreError::Damaged("a record".into()), 500, "internal"),
+            (StoreError::Refused("a mistake".into()), 500, "internal"),
+            (StoreError::Unavailable("disk full".into()), 503, "backend_unavailable"),
+        ] {
+            door.store.fail(Some(error));
+            for (path, body) in [("/api/v1/locks", &door.ask("b", "two")), (&*renew.0, &renew.1)] {
+                let request = TestRequest::post().uri(path).set_json(body);
+                let response = door.send(request).await;
+                assert_eq!(response.status().as_u16(), status, "{word} {path}");
+                assert_eq!(response.headers().contains_key("retry-after"), status == 503, "{word}");
+                let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+                assert_eq!(code(&serde_json::from_slice(&body).unwrap()), word, "{path}");
+            }
+        }
+        // The probe may have met an earlier one of them.
+        let ready = loop {
+            let (status, ready) = door.get("/readyz").await;
+            if ready["reason"] == "disk full" {
+                assert_eq!(status, 503);
+                break ready;
+            }
+            actix_web::rt::task::yield_now().await;
+        };
+        assert_eq!((&ready["phase"], &ready["can_grant"]), (&json!("hold_only"), &json!(false)));
+        assert!(ready["action"].is_string());
+        assert_eq!(door.get("/readyz?for=traffic").await.0, 200);
+        assert_eq!(door.get("/api/locks/health").await.1["overall"], json!(false));
+        let (status, listed) = door.get("/api/v1/locks?path=c").await;
+        assert_eq!((status, &listed["locks"][0]["id"]), (200, &other["id"]));
+        assert_eq!(door.get("/api/v1/locks?consistent=true").await.0, 503);
+
+        door.store.fail(None);
+        while door.get("/readyz").await.0 == 503 {
+            actix_web::rt::task::yield_now().await;
+        }
+        assert_eq!(door.post(&renew.0, &renew.1).await.0, 200);
+        door.lock("b", "two").await;
     }
 
     #[actix_web::test]

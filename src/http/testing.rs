@@ -7,13 +7,17 @@ use actix_web::dev::{Service, ServiceResponse};
 use actix_web::test::{self, TestRequest};
 use actix_web::{Error, http::Method};
 use lockkeeper_actors::{Locks, Options, System};
-use lockkeeper_store::{EmbeddedOptions, EmbeddedStore, Store};
+use lockkeeper_core::{ResourceId, Timestamp};
+use lockkeeper_store::{
+    Commit, Committed, EmbeddedOptions, EmbeddedStore, Loaded, Page, Store, StoreError, StoreFuture,
+};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Answering = Pin<Box<dyn Future<Output = Result<ServiceResponse<BoxBody>, Error>>>>;
 
@@ -45,9 +49,58 @@ impl Audit for TestAudit {
     }
 }
 
+/// A store that fails while a test says so.
+pub(super) struct TestStore {
+    inner: Arc<EmbeddedStore>,
+    outage: Mutex<Option<StoreError>>,
+}
+
+impl TestStore {
+    pub(super) fn fail(&self, error: Option<StoreError>) {
+        *self.outage.lock() = error;
+    }
+
+    fn or<'a, T: 'a>(
+        &self,
+        work: StoreFuture<'a, Result<T, StoreError>>,
+    ) -> StoreFuture<'a, Result<T, StoreError>> {
+        match self.outage.lock().clone() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => work,
+        }
+    }
+}
+
+impl Store for TestStore {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    fn load(&self, id: ResourceId) -> StoreFuture<'_, Result<Loaded, StoreError>> {
+        self.or(self.inner.load(id))
+    }
+
+    fn commit(&self, commit: Commit) -> StoreFuture<'_, Result<Committed, StoreError>> {
+        self.or(self.inner.commit(commit))
+    }
+
+    fn list(&self, from: Option<ResourceId>, limit: usize) -> StoreFuture<'_, Result<Page, StoreError>> {
+        self.or(self.inner.list(from, limit))
+    }
+
+    fn probe(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        self.or(self.inner.probe())
+    }
+}
+
 pub(super) struct TestDoor {
     pub(super) door: Arc<Door>,
     pub(super) audit: Arc<TestAudit>,
+    pub(super) store: Arc<TestStore>,
     call: Box<dyn Fn(TestRequest) -> Answering>,
     system: Option<System>,
     _dir: tempfile::TempDir,
@@ -56,9 +109,11 @@ pub(super) struct TestDoor {
 impl TestDoor {
     pub(super) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = EmbeddedStore::open(EmbeddedOptions::new(dir.path())).unwrap();
-        let options = Options { instance: "test".into(), ..Options::default() };
-        let system = System::start(store as Arc<dyn Store>, options).await.unwrap();
+        let inner = EmbeddedStore::open(EmbeddedOptions::new(dir.path())).unwrap();
+        let store = Arc::new(TestStore { inner, outage: Mutex::default() });
+        let health_interval = Duration::from_millis(10);
+        let options = Options { instance: "test".into(), health_interval, ..Options::default() };
+        let system = System::start(Arc::clone(&store) as Arc<dyn Store>, options).await.unwrap();
         let audit = Arc::new(TestAudit::default());
         let params = HttpParams { version: "1.2.3", ..HttpParams::default() };
         let exporter = lockkeeper_telemetry::install().unwrap();
@@ -69,7 +124,7 @@ impl TestDoor {
             let answering = service.call(request.to_request());
             Box::pin(answering)
         };
-        Self { door, audit, call: Box::new(call), system: Some(system), _dir: dir }
+        Self { door, audit, store, call: Box::new(call), system: Some(system), _dir: dir }
     }
 
     pub(super) fn locks(&self) -> &Locks {

@@ -157,7 +157,10 @@ impl Serialize for LockView<'_> {
         map.serialize_entry("fencing_token", &lock.token)?;
         map.serialize_entry("acquired_at", &Instant(lock.acquired_at))?;
         map.serialize_entry("expires_at", &lock.expires_at.map(Instant))?;
-        map.serialize_entry("expires_in", &lock.expires_at.map(|at| Shown(at.since(self.now))))?;
+        map.serialize_entry(
+            "expires_in",
+            &lock.expires_at.map(|at| Shown(whole_millis(at.since(self.now)))),
+        )?;
         map.serialize_entry("renewed_at", &Instant(lock.renewed_at))?;
         map.serialize_entry("protected", &intent.protected)?;
         map.serialize_entry("metadata", &MetadataView(intent.metadata.as_deref()))?;
@@ -257,7 +260,13 @@ impl Serialize for Depth {
 
 /// How long the oldest ticket of a document has waited.
 pub(super) fn oldest_wait(document: &Document, now: Timestamp) -> Option<Span> {
-    document.oldest_ticket().map(|ticket| now.since(ticket.enqueued_at))
+    document.oldest_ticket().map(|ticket| whole_millis(now.since(ticket.enqueued_at)))
+}
+
+/// Without parts of a millisecond, which nobody reads: rounded down, so that no lease looks longer
+/// than it is.
+pub(super) fn whole_millis(span: Span) -> Span {
+    Span::from_millis(span.as_micros() / 1000)
 }
 
 #[cfg(test)]
