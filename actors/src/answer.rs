@@ -44,6 +44,20 @@ pub enum Failure {
     Damaged(String),
 }
 
+impl Failure {
+    /// What the failure of a repetition says of the whole: that nothing was granted is true of the
+    /// repetition only.
+    #[must_use]
+    pub fn of_repetition(self) -> Self {
+        match self {
+            Self::Unavailable(_) | Self::Overloaded { .. } | Self::ShuttingDown => {
+                Self::OutcomeUnknown(self.to_string())
+            }
+            other => other,
+        }
+    }
+}
+
 /// How long a client should wait before it asks a busy or troubled server again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 

@@ -347,7 +347,7 @@ impl Locks {
             let received = self.receive(id, nonce, receiver, wait_until).await;
             guard.disarm();
             if let Some(answer) = received {
-                return answer;
+                return if retried { answer.map_err(Failure::of_repetition) } else { answer };
             }
             if tokio::time::Instant::now() >= give_up_at {
                 return Err(Failure::OutcomeUnknown("its actors died before they could answer".into()));
@@ -461,7 +461,9 @@ impl Locks {
             }
             let seq: Seq = lock.seq;
             let before = answer.outcome.clone();
-            let mut again = self.execute(id, Command::Show(seq), fresh_nonce(), None).await?;
+            let again = self.execute(id, Command::Show(seq), fresh_nonce(), None).await;
+            // It was granted, or renewed: that much is known, whatever becomes of the confirmation.
+            let mut again = again.map_err(Failure::of_repetition)?;
             // It is the same lock still: the answer keeps its form.
             if let (Ok(Reply::Standing(Standing::Acquired { reentrant, news, .. })), Ok(Reply::Lock(lock))) =
                 (&before, &again.outcome)
@@ -472,7 +474,8 @@ impl Locks {
             }
             answer = again;
         }
-        Err(Failure::Overloaded { what: "confirmations of one answer", limit: CONFIRMATIONS_MAX as usize })
+        let limit = CONFIRMATIONS_MAX as usize;
+        Err(Failure::Overloaded { what: "confirmations of one answer", limit }.of_repetition())
     }
 }
 

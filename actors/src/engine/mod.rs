@@ -406,15 +406,9 @@ impl<C: Client> Engine<C> {
             }
             return;
         };
-        // That nothing was changed is true of this sending; of one before it nobody knows.
-        let failure = match failure {
-            Failure::Unavailable(_) | Failure::Overloaded { .. } | Failure::ShuttingDown
-                if submission.retried =>
-            {
-                Failure::OutcomeUnknown(failure.to_string())
-            }
-            failure => failure.clone(),
-        };
+        let failure = failure.clone();
+        // Of the sending before this one nobody knows.
+        let failure = if submission.retried { failure.of_repetition() } else { failure };
         client.answer(Err(failure));
     }
 
