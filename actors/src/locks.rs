@@ -276,6 +276,11 @@ impl Locks {
         metrics().ready(false);
     }
 
+    /// Waits until the server is about to stop.
+    pub async fn drained(&self) {
+        self.shared().drained().await;
+    }
+
     /// How many clients wait for a grant.
     #[must_use]
     pub fn waiting_clients(&self) -> usize {

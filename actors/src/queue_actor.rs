@@ -150,6 +150,10 @@ impl QueueActor {
 
     /// The view and the calendar follow the engine's copy.
     fn reconcile(&mut self) {
+        // What could not be read is not gone: the view keeps the last copy that was durable.
+        if !self.engine.is_known() {
+            return;
+        }
         let document = self.engine.document();
         self.shared.view.publish(self.id, self.calendar, document);
         self.calendar = document.and_then(wake_at);

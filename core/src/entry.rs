@@ -65,6 +65,26 @@ pub struct Lock {
     pub enqueued_at: Option<Timestamp>,
 }
 
+impl Lock {
+    /// Is the lease over?
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// How long it has been held, from the grant on.
+    #[must_use]
+    pub fn held_for(&self, now: Timestamp) -> Span {
+        now.since(self.acquired_at)
+    }
+
+    /// Has its client been told?
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.state == LockState::Reserved
+    }
+}
+
 /// A place in the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Ticket {

@@ -150,6 +150,12 @@ impl<C: Client> Engine<C> {
         }
     }
 
+    /// Is it known what the store has? If not, [`Engine::document`] says nothing.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self.copy, Copy::Unknown)
+    }
+
     /// True when nothing would be lost with it but its copy.
     #[must_use]
     pub fn is_idle(&self) -> bool {
