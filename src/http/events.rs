@@ -26,10 +26,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// How long a client pauses before it comes back after a lost connection.
 const RETRY_MILLIS: u32 = 2000;
-/// How often a stream looks whether the server is about to stop.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Looks from one ping to the next: 15 s.
-const LOOKS_PER_PING: u32 = 30;
+/// How often a stream shows that it is alive.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// Events that are sent in one piece.
 const BATCH_MAX: usize = 64;
 /// Bytes that most events fit in.
@@ -145,8 +143,7 @@ pub(super) async fn follow(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
         greeting: Some(Bytes::from(greeting)),
         subscription,
         locks: door.locks.clone(),
-        looks: look_interval(),
-        looked: 0,
+        pings: ping_interval(),
     };
     Ok(response.streaming(stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
@@ -154,8 +151,9 @@ pub(super) async fn follow(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
     })))
 }
 
-fn look_interval() -> Interval {
-    let mut interval = tokio::time::interval(LOOK_INTERVAL);
+fn ping_interval() -> Interval {
+    let begin = tokio::time::Instant::now() + PING_INTERVAL;
+    let mut interval = tokio::time::interval_at(begin, PING_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
@@ -166,8 +164,7 @@ struct Feed {
     greeting: Option<Bytes>,
     subscription: Subscription,
     locks: Locks,
-    looks: Interval,
-    looked: u32,
+    pings: Interval,
 }
 
 impl Feed {
@@ -180,16 +177,8 @@ impl Feed {
             tokio::select! {
                 biased;
                 event = self.subscription.events.recv() => return Some(self.batch(&*event?)),
-                _ = self.looks.tick() => {
-                    if self.locks.is_draining() {
-                        return None;
-                    }
-                    self.looked += 1;
-                    if self.looked > LOOKS_PER_PING {
-                        self.looked = 1;
-                        return Some(Bytes::from_static(b": ping\n\n"));
-                    }
-                }
+                () = self.locks.drained() => return None,
+                _ = self.pings.tick() => return Some(Bytes::from_static(b": ping\n\n")),
             }
         }
     }
