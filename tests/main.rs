@@ -1,7 +1,12 @@
 //! Every integration test of Lockkeeper in one binary: one link, one process, a module per topic.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
 mod actors;
+mod cli;
 mod contract;
 mod durability;
+mod readme;
+mod serving;
 mod simulation;
 mod support;

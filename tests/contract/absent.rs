@@ -21,7 +21,11 @@ async fn without_a_request_id_the_ticket_is_cancelled_at_once() {
     let client = server.client();
     let lock = client.lock("a", "holder", json!({})).await;
     let mut raw = Raw::connect(server.address()).await;
-    raw.post("/api/v1/locks", &acquire_body("a", "gone", json!({"queue": true, "wait": "50s", "queue_timeout": "1h"}))).await;
+    raw.post(
+        "/api/v1/locks",
+        &acquire_body("a", "gone", json!({"queue": true, "wait": "50s", "queue_timeout": "1h"})),
+    )
+    .await;
     let ticket = until_waiting(&client, 1).await.remove(0);
     let next = client.queue("a", "next", json!({})).await;
     drop(raw);
@@ -40,7 +44,11 @@ async fn with_a_request_id_the_place_is_kept_and_can_be_asked_for() {
     let server = TestServer::start(&[]);
     let client = server.client();
     let lock = client.lock("a", "holder", json!({})).await;
-    let body = acquire_body("a", "gone", json!({"queue": true, "wait": "50s", "queue_timeout": "1h", "request_id": "r1"}));
+    let body = acquire_body(
+        "a",
+        "gone",
+        json!({"queue": true, "wait": "50s", "queue_timeout": "1h", "request_id": "r1"}),
+    );
     let mut raw = Raw::connect(server.address()).await;
     raw.post("/api/v1/locks", &body).await;
     let ticket = until_waiting(&client, 1).await.remove(0);
@@ -88,7 +96,11 @@ async fn many_that_leave_at_once_leave_nothing_behind() {
     let mut raws = Vec::new();
     for n in 0..50 {
         let mut raw = Raw::connect(server.address()).await;
-        raw.post("/api/v1/locks", &acquire_body("a", &format!("o{n}"), json!({"queue": true, "wait": "50s"}))).await;
+        raw.post(
+            "/api/v1/locks",
+            &acquire_body("a", &format!("o{n}"), json!({"queue": true, "wait": "50s"})),
+        )
+        .await;
         raws.push(raw);
     }
     until_waiting(&client, 50).await;

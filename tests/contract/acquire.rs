@@ -77,7 +77,10 @@ async fn what_is_left_out_has_its_default() {
         assert_eq!(resource[member], value, "{member}");
     }
     assert_eq!(lock["key"], "acme/infra/./default/");
-    assert_eq!((&lock["mode"], &lock["priority"], &lock["protected"]), (&json!("exclusive"), &json!("normal"), &json!(false)));
+    assert_eq!(
+        (&lock["mode"], &lock["priority"], &lock["protected"]),
+        (&json!("exclusive"), &json!("normal"), &json!(false))
+    );
     assert_eq!(lock["metadata"], json!({}));
     assert_eq!(millis_of(&lock["expires_at"]) - millis_of(&lock["acquired_at"]), 30 * 60 * 1000);
 }
@@ -90,9 +93,15 @@ async fn a_held_resource_is_refused_and_names_its_holder() {
     let refused = client.acquire("a", "second", json!({})).await;
     is_problem(&refused, 409, "held");
     let holders = refused.body["holders"].as_array().unwrap();
-    assert_eq!((holders.len(), &holders[0]["id"], &holders[0]["owner"]["id"]), (1, &lock["id"], &json!("first")));
+    assert_eq!(
+        (holders.len(), &holders[0]["id"], &holders[0]["owner"]["id"]),
+        (1, &lock["id"], &json!("first"))
+    );
     has_members(&holders[0], LOCK);
-    assert!(client.queues().await[0]["tickets"].as_array().unwrap().is_empty(), "a refusal leaves nothing behind");
+    assert!(
+        client.queues().await[0]["tickets"].as_array().unwrap().is_empty(),
+        "a refusal leaves nothing behind"
+    );
 }
 
 #[tokio::test]
@@ -154,7 +163,9 @@ async fn resources_are_normalised_and_told_apart() {
 #[tokio::test]
 async fn a_resource_id_is_the_same_on_every_server() {
     let (one, other) = (TestServer::start(&[]), TestServer::start(&[]));
-    let id = async |server: &TestServer| server.client().lock("a", "me", json!({})).await["resource"]["id"].clone();
+    let id = async |server: &TestServer| {
+        server.client().lock("a", "me", json!({})).await["resource"]["id"].clone()
+    };
     assert_eq!(id(&one).await, id(&other).await);
 }
 

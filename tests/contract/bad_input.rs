@@ -39,8 +39,33 @@ async fn acquire() {
     let entries: Map<String, Value> = (0..33).map(|n| (format!("k{n}"), json!("v"))).collect();
     let table: Vec<(&str, Vec<Value>)> = vec![
         ("/resource", vec![json!("acme/infra"), json!([]), json!(1)]),
-        ("/resource/namespace", vec![json!(""), json!(null), json!(1), json!(["a"]), long(513), json!("a\u{0}b"), json!("a\nb"), json!("\u{7f}"), json!("\u{85}")]),
-        ("/resource/path", vec![json!(".."), json!("../a"), json!("a/../b"), json!("/a"), json!("/"), json!(1), long(1025), json!("a\tb")]),
+        (
+            "/resource/namespace",
+            vec![
+                json!(""),
+                json!(null),
+                json!(1),
+                json!(["a"]),
+                long(513),
+                json!("a\u{0}b"),
+                json!("a\nb"),
+                json!("\u{7f}"),
+                json!("\u{85}"),
+            ],
+        ),
+        (
+            "/resource/path",
+            vec![
+                json!(".."),
+                json!("../a"),
+                json!("a/../b"),
+                json!("/a"),
+                json!("/"),
+                json!(1),
+                long(1025),
+                json!("a\tb"),
+            ],
+        ),
         ("/resource/workspace", vec![json!(1), long(257), json!("a\u{1b}b"), json!({})]),
         ("/resource/project_name", vec![json!(1), long(257), json!("a\rb")]),
         ("/resource/host", vec![json!(1), long(257), json!("a\u{1}b")]),
@@ -51,11 +76,44 @@ async fn acquire() {
         ("/owner/user", vec![json!(1), json!("a\u{0}b"), long(5000)]),
         ("/owner/name", vec![json!("x")]),
         ("/owner/pull", vec![json!(42), json!("42"), json!([])]),
-        ("/owner/pull/num", vec![json!(0), json!(-1), json!(1.5), json!("42"), json!(null), json!(1_u64 << 53), json!(1e300)]),
+        (
+            "/owner/pull/num",
+            vec![json!(0), json!(-1), json!(1.5), json!("42"), json!(null), json!(1_u64 << 53), json!(1e300)],
+        ),
         ("/mode", vec![json!("Exclusive"), json!("write"), json!(""), json!(1)]),
         ("/priority", vec![json!("urgent"), json!("High"), json!(3), json!("")]),
-        ("/ttl", vec![json!(""), json!("30"), json!("1d"), json!("1M"), json!("99ms"), json!("1ns"), json!("720h1s"), json!("-1s"), json!(30), json!("30 m"), json!("m"), json!("1h 30m"), json!("9999999999999999999h"), json!("NaN"), json!("1e3s")]),
-        ("/queue_timeout", vec![json!(""), json!("99ms"), json!("0s"), json!("168h1s"), json!("-1m"), json!(600), json!("1w")]),
+        (
+            "/ttl",
+            vec![
+                json!(""),
+                json!("30"),
+                json!("1d"),
+                json!("1M"),
+                json!("99ms"),
+                json!("1ns"),
+                json!("720h1s"),
+                json!("-1s"),
+                json!(30),
+                json!("30 m"),
+                json!("m"),
+                json!("1h 30m"),
+                json!("9999999999999999999h"),
+                json!("NaN"),
+                json!("1e3s"),
+            ],
+        ),
+        (
+            "/queue_timeout",
+            vec![
+                json!(""),
+                json!("99ms"),
+                json!("0s"),
+                json!("168h1s"),
+                json!("-1m"),
+                json!(600),
+                json!("1w"),
+            ],
+        ),
         ("/queue", vec![json!("true"), json!(1), json!("")]),
         ("/reentrant", vec![json!("false"), json!(0)]),
         ("/protected", vec![json!("yes"), json!(1)]),
@@ -142,19 +200,35 @@ async fn everything_else_that_takes_a_body() {
         (&pull, json!({"namespace": "acme/infra", "pull": -1}), "pull"),
         (&pull, json!({"namespace": "acme/infra", "pull": "42"}), "pull"),
         (&pull, json!({"namespace": "acme/infra", "pull": null}), "pull"),
-        (&pull, json!({"namespace": "acme/infra", "pull": 42, "acquired_before": "yesterday"}), "acquired_before"),
+        (
+            &pull,
+            json!({"namespace": "acme/infra", "pull": 42, "acquired_before": "yesterday"}),
+            "acquired_before",
+        ),
         (&pull, json!({"namespace": "acme/infra", "pull": 42, "acquired_before": ""}), "acquired_before"),
         (&pull, json!({"namespace": "acme/infra", "pull": 42, "acquired_before": 1}), "acquired_before"),
-        (&pull, json!({"namespace": "acme/infra", "pull": 42, "acquired_before": "2026-02-30T00:00:00Z"}), "acquired_before"),
+        (
+            &pull,
+            json!({"namespace": "acme/infra", "pull": 42, "acquired_before": "2026-02-30T00:00:00Z"}),
+            "acquired_before",
+        ),
         (&pull, json!({"namespace": "acme/infra", "pull": 42, "path": "a"}), "path"),
     ] {
         refused(&client, "POST", path, Some(&body), &[field]).await;
-        is_problem(&client.raw_body(path, "text/plain", body.to_string()).await, 415, "unsupported_media_type");
+        is_problem(
+            &client.raw_body(path, "text/plain", body.to_string()).await,
+            415,
+            "unsupported_media_type",
+        );
     }
     for path in [&renew, &force, &pull] {
         is_problem(&client.send("POST", path, None).await, 400, "invalid_request");
         is_problem(&client.raw_body(path, "application/json", "{").await, 400, "invalid_request");
-        is_problem(&client.raw_body(path, "application/json", vec![b' '; 70_000]).await, 413, "payload_too_large");
+        is_problem(
+            &client.raw_body(path, "application/json", vec![b' '; 70_000]).await,
+            413,
+            "payload_too_large",
+        );
     }
     let unchanged = client.locks().await.remove(0);
     for member in ["id", "fencing_token", "expires_at", "renewed_at", "state"] {
@@ -219,10 +293,23 @@ async fn queries_and_paths() {
         refused(&client, method, &path, None, &[field]).await;
     }
     // An id of another form is bad input, never a mistake of the server.
-    for bad in ["x", "0", "%20", "..%2f..", &"A".repeat(3000), "01ARZ3NDEKTSV4RRFFQ69G5FA", "01ARZ3NDEKTSV4RRFFQ69G5FAVX", "%F0%9F%94%92"] {
+    for bad in [
+        "x",
+        "0",
+        "%20",
+        "..%2f..",
+        &"A".repeat(3000),
+        "01ARZ3NDEKTSV4RRFFQ69G5FA",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAVX",
+        "%F0%9F%94%92",
+    ] {
         for path in ["/api/v1/locks/", "/api/v1/tickets/", "/api/v1/queues/"] {
             let reply = client.get(&format!("{path}{bad}")).await;
-            assert!(matches!(reply.what(), (400, "invalid_request") | (404, "not_found")), "{path}{bad}: {}", reply.text);
+            assert!(
+                matches!(reply.what(), (400, "invalid_request") | (404, "not_found")),
+                "{path}{bad}: {}",
+                reply.text
+            );
             is_problem(&reply, reply.status, reply.code());
         }
     }

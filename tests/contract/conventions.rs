@@ -113,7 +113,12 @@ async fn bodies_must_be_json_objects_of_bounded_size() {
         ("application/json", "\"x\"".into(), 400, "invalid_request"),
         ("application/json", format!("{good} {good}"), 400, "invalid_request"),
         ("application/json", "[".repeat(60_000), 400, "invalid_request"),
-        ("application/json", format!("{{\"a\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000)), 400, "invalid_request"),
+        (
+            "application/json",
+            format!("{{\"a\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000)),
+            400,
+            "invalid_request",
+        ),
         ("application/json", " ".repeat(TOO_MANY_BYTES), 413, "payload_too_large"),
         ("application/json", " ".repeat(5 * 1024 * 1024), 413, "payload_too_large"),
     ] {
@@ -122,7 +127,8 @@ async fn bodies_must_be_json_objects_of_bounded_size() {
         assert_eq!(refused.what(), (status, code), "{content_type:?} {length} bytes: {}", refused.text);
         is_problem(&refused, status, code);
     }
-    let invalid = client.raw_body("/api/v1/locks", "application/json", vec![b'{', b'"', 0xff, b'"', b'}']).await;
+    let invalid =
+        client.raw_body("/api/v1/locks", "application/json", vec![b'{', b'"', 0xff, b'"', b'}']).await;
     is_problem(&invalid, 400, "invalid_request");
     assert!(client.locks().await.is_empty());
     // Whitespace up to the limit, and a charset, are fine.
@@ -137,8 +143,12 @@ async fn a_body_that_is_too_large_is_read_away_so_that_the_answer_arrives() {
         // A client that writes everything before it reads anything, as most do.
         let mut raw = Raw::connect(server.address()).await;
         let size = 8 * 1024 * 1024;
-        let framing = if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {size}") };
-        raw.send(format!("POST /api/v1/locks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n")).await;
+        let framing =
+            if chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {size}") };
+        raw.send(format!(
+            "POST /api/v1/locks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+        ))
+        .await;
         let piece = vec![b' '; 64 * 1024];
         for _ in 0..size / piece.len() {
             if chunked {
@@ -153,7 +163,12 @@ async fn a_body_that_is_too_large_is_read_away_so_that_the_answer_arrives() {
             raw.send("0\r\n\r\n").await;
         }
         let reply = raw.reply(true).await;
-        assert_eq!((reply.status, &reply.json()["code"]), (413, &json!("payload_too_large")), "{}", reply.head);
+        assert_eq!(
+            (reply.status, &reply.json()["code"]),
+            (413, &json!("payload_too_large")),
+            "{}",
+            reply.head
+        );
         // And the connection goes on.
         if !reply.header("connection").eq_ignore_ascii_case("close") {
             raw.ask("GET", "/healthz").await;

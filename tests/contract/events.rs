@@ -47,12 +47,19 @@ async fn the_life_of_locks_and_tickets_is_told_in_order() {
         ids.push(event.id);
     }
     // These come when their time has come; acquired and queued stand between them.
-    let mut rest = vec![stream.next().await.kind, stream.next().await.kind, stream.next().await.kind, stream.next().await.kind];
+    let mut rest = vec![
+        stream.next().await.kind,
+        stream.next().await.kind,
+        stream.next().await.kind,
+        stream.next().await.kind,
+    ];
     rest.sort_unstable();
     assert_eq!(rest, ["lock.acquired", "lock.expired", "ticket.queued", "ticket.timed_out"]);
     assert_eq!(stream.retry.as_deref(), Some("2000"));
 
-    let parse = |id: &str| id.rsplit_once('.').map(|(instance, n)| (instance.to_owned(), n.parse::<u64>().unwrap())).unwrap();
+    let parse = |id: &str| {
+        id.rsplit_once('.').map(|(instance, n)| (instance.to_owned(), n.parse::<u64>().unwrap())).unwrap()
+    };
     let parsed: Vec<_> = ids.iter().map(|id| parse(id)).collect();
     assert!(parsed.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[1].1 > pair[0].1), "{ids:?}");
 
@@ -66,7 +73,8 @@ async fn the_life_of_locks_and_tickets_is_told_in_order() {
 
 #[tokio::test]
 async fn an_unclaimed_lock_is_told() {
-    let server = TestServer::start(&["--set", "queue.abandon-after=200ms", "--set", "queue.claim-within=200ms"]);
+    let server =
+        TestServer::start(&["--set", "queue.abandon-after=200ms", "--set", "queue.claim-within=200ms"]);
     let client = server.client();
     let mut stream = open(&server, "?type=ticket.unclaimed", None).await;
     let lock = client.lock("a", "holder", json!({})).await;
@@ -88,8 +96,13 @@ async fn filters_keep_others_out() {
     let event = of_type.next().await;
     assert_eq!(event.kind, "lock.released");
     let event = of_namespace.next().await;
-    assert_eq!((event.kind.as_str(), event.data.to_string().contains("acme/infra-2")), ("lock.acquired", true));
-    for (query, field) in [("?type=lock.lost", "type"), ("?type=", "type"), ("?namespace=", "namespace"), ("?since=1", "since")] {
+    assert_eq!(
+        (event.kind.as_str(), event.data.to_string().contains("acme/infra-2")),
+        ("lock.acquired", true)
+    );
+    for (query, field) in
+        [("?type=lock.lost", "type"), ("?type=", "type"), ("?namespace=", "namespace"), ("?since=1", "since")]
+    {
         let refused = client.get(&format!("/api/v1/events{query}")).await;
         is_problem(&refused, 400, "invalid_request");
         assert_eq!(refused.fields(), [field], "{query}");
@@ -106,7 +119,8 @@ async fn what_is_too_old_or_foreign_is_gone() {
     for _ in 0..40 {
         client.renew(&lock, "1h").await;
     }
-    let resume = async |id: &str| client.with_headers("GET", "/api/v1/events", None, &[("Last-Event-ID", id)]).await;
+    let resume =
+        async |id: &str| client.with_headers("GET", "/api/v1/events", None, &[("Last-Event-ID", id)]).await;
     is_problem(&resume(&first).await, 410, "events_gone");
     for foreign in ["elsewhere.1", "1", "x", "."] {
         is_problem(&resume(foreign).await, 410, "events_gone");

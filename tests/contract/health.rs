@@ -22,7 +22,9 @@ async fn a_running_server_is_well() {
     let version = client.get("/version").await;
     assert_eq!((version.status, &version.body["api"]), (200, &json!("v1")));
     assert_eq!(version.body["version"], env!("CARGO_PKG_VERSION"));
-    assert!(version.body["features"].as_array().is_some_and(|features| features.iter().all(Value::is_string)));
+    assert!(
+        version.body["features"].as_array().is_some_and(|features| features.iter().all(Value::is_string))
+    );
 }
 
 #[tokio::test]
@@ -43,7 +45,10 @@ async fn atlantis_reads_health_in_its_own_words() {
     let names = ["enhanced_enabled", "enhanced_ops", "fallback_active", "fallback_ops", "legacy_ops", "mode"];
     has_members(&status.body, &names);
     assert!(status.body["mode"].is_string());
-    assert_eq!((&status.body["enhanced_enabled"], &status.body["fallback_active"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&status.body["enhanced_enabled"], &status.body["fallback_active"]),
+        (&json!(true), &json!(false))
+    );
     for count in ["legacy_ops", "enhanced_ops", "fallback_ops"] {
         assert!(status.body[count].is_u64(), "{}", status.text);
     }
@@ -83,7 +88,8 @@ fn exported(text: &str) -> BTreeMap<String, (bool, String, bool)> {
         } else {
             let name = line.split(['{', ' ']).next().unwrap();
             let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| {
-                name.strip_suffix(end).filter(|base| found.get(*base).is_some_and(|entry| entry.1 == "histogram"))
+                name.strip_suffix(end)
+                    .filter(|base| found.get(*base).is_some_and(|entry| entry.1 == "histogram"))
             });
             found.entry(base.unwrap_or(name).to_owned()).or_default().2 = true;
             let value = line.rsplit(' ').next().unwrap();
@@ -126,7 +132,8 @@ async fn metrics_are_those_of_the_documentation() {
         assert_eq!(documented.get(name.as_str()), Some(&kind.as_str()), "{name} is not documented so");
     }
     // What has no labels that come with their first event is there from the start.
-    let absent: BTreeSet<_> = documented.keys().filter(|name| !exported.contains_key(**name)).copied().collect();
+    let absent: BTreeSet<_> =
+        documented.keys().filter(|name| !exported.contains_key(**name)).copied().collect();
     let late = ["_failed_total", "actor_restarts_total", "mailbox_full_total"];
     for name in absent {
         assert!(late.iter().any(|end| name.ends_with(end)), "{name} is documented and not exported");

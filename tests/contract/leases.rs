@@ -75,7 +75,11 @@ async fn only_the_token_renews() {
         let mut forged = lock.clone();
         forged["fencing_token"] = token.clone();
         let reply = client.renew(&forged, "1h").await;
-        assert!(matches!(reply.what(), (409, "stale_token") | (400, "invalid_request")), "{token}: {}", reply.text);
+        assert!(
+            matches!(reply.what(), (409, "stale_token") | (400, "invalid_request")),
+            "{token}: {}",
+            reply.text
+        );
         if token != json!(0) {
             is_problem(&reply, 409, "stale_token");
         }

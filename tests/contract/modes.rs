@@ -62,7 +62,11 @@ async fn limits_must_be_equal_among_holders_and_waiters() {
     let server = TestServer::start(&[]);
     let client = server.client();
     let holder = client.lock("a", "o1", json!({"mode": "counted", "limit": 1})).await;
-    is_problem(&client.acquire("a", "o2", json!({"mode": "counted", "limit": 3})).await, 409, "mode_conflict");
+    is_problem(
+        &client.acquire("a", "o2", json!({"mode": "counted", "limit": 3})).await,
+        409,
+        "mode_conflict",
+    );
     let ticket = client.queue("a", "o3", json!({"mode": "counted", "limit": 1})).await;
     client.release(&holder).await;
     is_problem(

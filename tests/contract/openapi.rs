@@ -28,7 +28,11 @@ async fn the_description_is_whole_and_true() {
     let reply = client.get("/api/openapi.json").await;
     assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"));
     let document = reply.body;
-    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{}", document["openapi"]);
+    assert!(
+        document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")),
+        "{}",
+        document["openapi"]
+    );
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let mut targets = Vec::new();
     refs(&document, &mut targets);
@@ -70,8 +74,13 @@ async fn the_description_is_whole_and_true() {
             if !["get", "post", "delete", "put", "patch", "head"].contains(&method.as_str()) {
                 continue;
             }
-            ids.push(operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path}")).to_owned());
-            assert!(operation["responses"].as_object().is_some_and(|responses| !responses.is_empty()), "{method} {path}");
+            ids.push(
+                operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path}")).to_owned(),
+            );
+            assert!(
+                operation["responses"].as_object().is_some_and(|responses| !responses.is_empty()),
+                "{method} {path}"
+            );
             if path == "/api/v1/events" {
                 continue;
             }
@@ -79,10 +88,12 @@ async fn the_description_is_whole_and_true() {
             assert_ne!(reply.status, 405, "{method} {path}");
             // An id that nobody has is not found; a route that does not exist says so in other words.
             let unrouted = client.send(&method.to_uppercase(), "/nothing", None).await;
-            let same = reply.status == 404 && reply.body["detail"].as_str().unwrap().contains("there is nothing at");
+            let same =
+                reply.status == 404 && reply.body["detail"].as_str().unwrap().contains("there is nothing at");
             assert!(!same && unrouted.status == 404, "{method} {path}: {}", reply.text);
             assert!(
-                operation["responses"].get(reply.status.to_string()).is_some() || operation["responses"].get("default").is_some(),
+                operation["responses"].get(reply.status.to_string()).is_some()
+                    || operation["responses"].get("default").is_some(),
                 "{method} {path}: {} is not described",
                 reply.status
             );
@@ -132,7 +143,8 @@ async fn every_error_code_is_described() {
 /// What a page loads: values of `src` and of `href` in links to styles, and imports.
 fn loads(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for mark in ["src=\"", "href=\"", "url(", "@import ", "import(", "from \"", "fetch(\"", "src='", "href='"] {
+    for mark in ["src=\"", "href=\"", "url(", "@import ", "import(", "from \"", "fetch(\"", "src='", "href='"]
+    {
         for (place, _) in text.match_indices(mark) {
             let rest = &text[place + mark.len()..];
             found.push(rest.chars().take_while(|c| !matches!(c, '"' | '\'' | ')' | '\n')).collect());
@@ -172,15 +184,41 @@ async fn a_browser_shows_the_operations() {
     let server = TestServer::start(&[]);
     let profile = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
-        .args(["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--virtual-time-budget=10000"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+        ])
+        .args([
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--virtual-time-budget=10000",
+        ])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(["--dump-dom", &format!("{}/api/docs", server.url())])
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(crate::support::DEADLINE, output).await.expect("the browser does not end").unwrap();
+    let output = tokio::time::timeout(crate::support::DEADLINE, output)
+        .await
+        .expect("the browser does not end")
+        .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    for shown in ["/api/v1/locks", "/api/v1/locks/{id}/renew", "/api/v1/events", "release-by-pull", "/readyz", "fencing_token", "stale_token"] {
-        assert!(dom.contains(shown), "{shown} is not on the page: {}", dom.chars().take(2000).collect::<String>());
+    for shown in [
+        "/api/v1/locks",
+        "/api/v1/locks/{id}/renew",
+        "/api/v1/events",
+        "release-by-pull",
+        "/readyz",
+        "fencing_token",
+        "stale_token",
+    ] {
+        assert!(
+            dom.contains(shown),
+            "{shown} is not on the page: {}",
+            dom.chars().take(2000).collect::<String>()
+        );
     }
 }

@@ -13,7 +13,8 @@ async fn lock(client: &Client, namespace: &str, path: &str, pull: u64) -> Value 
 }
 
 fn ids(locks: &Value) -> Vec<String> {
-    let mut ids: Vec<_> = locks.as_array().unwrap().iter().map(|lock| lock["id"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<_> =
+        locks.as_array().unwrap().iter().map(|lock| lock["id"].as_str().unwrap().to_owned()).collect();
     ids.sort_unstable();
     ids
 }
@@ -42,7 +43,8 @@ async fn exactly_that_pull_request_of_exactly_that_repository() {
     let behind = waiting("c", 43).await;
     let next = waiting("a", 43).await;
 
-    let reply = client.post("/api/v1/locks/release-by-pull", json!({"namespace": "acme/infra", "pull": 42})).await;
+    let reply =
+        client.post("/api/v1/locks/release-by-pull", json!({"namespace": "acme/infra", "pull": 42})).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     let mut expected = [mine[0]["id"].as_str().unwrap(), mine[1]["id"].as_str().unwrap()];
     expected.sort_unstable();
@@ -54,13 +56,18 @@ async fn exactly_that_pull_request_of_exactly_that_repository() {
         assert_eq!(found.status, 200, "{lock}: {}", found.text);
     }
     for lock in &mine {
-        is_problem(&client.get(&format!("/api/v1/locks/{}", lock["id"].as_str().unwrap())).await, 410, "released");
+        is_problem(
+            &client.get(&format!("/api/v1/locks/{}", lock["id"].as_str().unwrap())).await,
+            410,
+            "released",
+        );
     }
     is_problem(&client.poll(&ticket, "").await, 410, "cancelled");
     assert_eq!(client.poll(&behind, "").await.ticket()["position"], 1);
     client.poll(&next, "").await.lock();
 
-    let again = client.post("/api/v1/locks/release-by-pull", json!({"namespace": "acme/infra", "pull": 42})).await;
+    let again =
+        client.post("/api/v1/locks/release-by-pull", json!({"namespace": "acme/infra", "pull": 42})).await;
     assert_eq!(again.body, json!({"released": [], "cancelled": []}), "{}", again.text);
 }
 
@@ -96,7 +103,8 @@ async fn holds_and_reserved_locks_end_too() {
     queued["queue"] = true.into();
     client.post("/api/v1/locks", queued).await.ticket();
     client.release(&holder).await;
-    let reply = client.post("/api/v1/locks/release-by-pull", json!({"namespace": "acme/infra", "pull": 42})).await;
+    let reply =
+        client.post("/api/v1/locks/release-by-pull", json!({"namespace": "acme/infra", "pull": 42})).await;
     assert_eq!(reply.body["released"].as_array().unwrap().len(), 2, "{}", reply.text);
     assert!(client.locks().await.is_empty());
 }

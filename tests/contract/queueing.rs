@@ -51,16 +51,24 @@ async fn higher_priorities_go_first_and_the_oldest_first_within_one() {
     let server = TestServer::start(&[]);
     let client = server.client();
     let mut lock = client.lock("a", "holder", json!({})).await;
-    for (owner, priority) in
-        [("l1", "low"), ("n1", "normal"), ("c1", "critical"), ("n2", "normal"), ("h1", "high"), ("c2", "critical"), ("l2", "low")]
-    {
+    for (owner, priority) in [
+        ("l1", "low"),
+        ("n1", "normal"),
+        ("c1", "critical"),
+        ("n2", "normal"),
+        ("h1", "high"),
+        ("c2", "critical"),
+        ("l2", "low"),
+    ] {
         client.queue("a", owner, json!({"priority": priority})).await;
     }
     let order = ["c1", "c2", "h1", "n1", "n2", "l1", "l2"];
     let queue = client.queues().await[0].clone();
-    let shown: Vec<_> = queue["tickets"].as_array().unwrap().iter().map(|t| t["owner"]["id"].clone()).collect();
+    let shown: Vec<_> =
+        queue["tickets"].as_array().unwrap().iter().map(|t| t["owner"]["id"].clone()).collect();
     assert_eq!(shown, order);
-    let positions: Vec<_> = queue["tickets"].as_array().unwrap().iter().map(|t| t["position"].clone()).collect();
+    let positions: Vec<_> =
+        queue["tickets"].as_array().unwrap().iter().map(|t| t["position"].clone()).collect();
     assert_eq!(positions, [1, 2, 3, 4, 5, 6, 7]);
     for expected in order {
         assert_eq!(hand_on(&client, &mut lock).await, expected);
@@ -121,7 +129,8 @@ async fn a_ticket_leaves_the_queue_at_its_timeout() {
     is_problem(&end, 410, "queue_timeout");
     assert_eq!(client.poll(&behind, "").await.ticket()["position"], 1);
     // A request that waits hears it when it happens.
-    let waited = client.acquire("a", "me2", json!({"queue": true, "queue_timeout": "200ms", "wait": "30s"})).await;
+    let waited =
+        client.acquire("a", "me2", json!({"queue": true, "queue_timeout": "200ms", "wait": "30s"})).await;
     is_problem(&waited, 410, "queue_timeout");
 }
 

@@ -52,7 +52,9 @@ async fn all_queues_can_be_filtered() {
     client.lock("b", "me", json!({})).await;
     let other = json!({"resource": {"namespace": "acme/infra-2"}, "owner": {"id": "me"}});
     client.post("/api/v1/locks", other).await.lock();
-    for (query, number) in [("", 3), ("?namespace=acme/infra", 2), ("?namespace=acme/infra-2", 1), ("?namespace=acme", 0)] {
+    for (query, number) in
+        [("", 3), ("?namespace=acme/infra", 2), ("?namespace=acme/infra-2", 1), ("?namespace=acme", 0)]
+    {
         let found = client.get(&format!("/api/v1/queues{query}")).await;
         let queues = found.body["queues"].as_array().map(Vec::len).unwrap_or_default();
         assert!(queues == number && found.status == 200, "{query}: {}", found.text);

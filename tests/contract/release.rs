@@ -35,9 +35,20 @@ async fn only_the_token_releases() {
     let lock = client.lock("a", "me", json!({})).await;
     let token = lock["fencing_token"].as_u64().unwrap();
     for wrong in [token + 1, token - 1, 1] {
-        is_problem(&client.delete(&format!("{}?fencing_token={wrong}", path(&lock))).await, 409, "stale_token");
+        is_problem(
+            &client.delete(&format!("{}?fencing_token={wrong}", path(&lock))).await,
+            409,
+            "stale_token",
+        );
     }
-    for query in ["", "?fencing_token=", "?fencing_token=x", "?fencing_token=-1", "?fencing_token=1.5", "?fencing_token=99999999999999999999"] {
+    for query in [
+        "",
+        "?fencing_token=",
+        "?fencing_token=x",
+        "?fencing_token=-1",
+        "?fencing_token=1.5",
+        "?fencing_token=99999999999999999999",
+    ] {
         let refused = client.delete(&format!("{}{query}", path(&lock))).await;
         is_problem(&refused, 400, "invalid_request");
         assert_eq!(refused.fields(), ["fencing_token"], "{query}");
@@ -101,7 +112,10 @@ async fn an_operator_ends_a_lock_and_the_audit_file_says_why() {
 
     let reply = client.post(&force, json!({"reason": "the runner is \"gone\""})).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
-    assert_eq!((&reply.body["released"]["id"], &reply.body["granted_to"]["owner"]["id"]), (&lock["id"], &json!("next")));
+    assert_eq!(
+        (&reply.body["released"]["id"], &reply.body["granted_to"]["owner"]["id"]),
+        (&lock["id"], &json!("next"))
+    );
     for gone in [client.get(&path(&lock)).await, client.renew(&lock, "").await, client.release(&lock).await] {
         is_problem(&gone, 410, "forced");
         assert!(gone.body["detail"].as_str().unwrap().contains("gone"), "the reason is told: {}", gone.text);

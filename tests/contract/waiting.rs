@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 async fn waiting(client: &Client, number: u64) {
     eventually("clients wait", async || {
         let metrics = client.get("/metrics").await.text;
-        let line = metrics.lines().find(|line| line.starts_with("atlantis_enhanced_locking_waiting_clients "))?;
+        let line =
+            metrics.lines().find(|line| line.starts_with("atlantis_enhanced_locking_waiting_clients "))?;
         let waiting: f64 = line.rsplit(' ').next()?.parse().ok()?;
         (waiting == number as f64).then_some(())
     })
@@ -82,7 +83,12 @@ async fn waiting_clients_are_served_in_the_order_of_the_queue() {
     let mut lock = client.lock("a", "holder", json!({})).await;
     let mut waits = Vec::new();
     for (n, priority) in ["low", "normal", "high"].iter().enumerate() {
-        waits.push(acquire(&client, "a", priority, json!({"queue": true, "wait": "50s", "priority": priority})));
+        waits.push(acquire(
+            &client,
+            "a",
+            priority,
+            json!({"queue": true, "wait": "50s", "priority": priority}),
+        ));
         waiting(&client, n as u64 + 1).await;
     }
     for expected in waits.into_iter().rev() {
@@ -198,7 +204,11 @@ async fn too_many_waiting_clients_are_refused() {
     let lock = client.lock("a", "holder", json!({})).await;
     let waits = acquire(&client, "a", "first", json!({"queue": true, "wait": "50s"}));
     waiting(&client, 1).await;
-    is_problem(&client.acquire("a", "second", json!({"queue": true, "wait": "50s"})).await, 503, "overloaded");
+    is_problem(
+        &client.acquire("a", "second", json!({"queue": true, "wait": "50s"})).await,
+        503,
+        "overloaded",
+    );
     client.release(&lock).await;
     waits.await.unwrap().lock();
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 /// The names of an object's members, sorted.
 pub(crate) fn members(value: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> = value.as_object().unwrap_or_else(|| panic!("{value}")).keys().map(String::as_str).collect();
+    let mut names: Vec<&str> =
+        value.as_object().unwrap_or_else(|| panic!("{value}")).keys().map(String::as_str).collect();
     names.sort_unstable();
     names
 }
@@ -29,7 +30,11 @@ pub(crate) fn is_problem(reply: &Reply, status: u16, code: &str) {
     }
     assert!(reply.body["retryable"].is_boolean(), "{}", reply.text);
     if matches!(status, 429 | 503) {
-        assert!(reply.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0), "{:?}", reply.headers);
+        assert!(
+            reply.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0),
+            "{:?}",
+            reply.headers
+        );
         assert_eq!(reply.body["retryable"], true, "{}", reply.text);
     }
     for error in reply.body["errors"].as_array().into_iter().flatten() {

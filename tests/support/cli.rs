@@ -70,7 +70,10 @@ impl Cli {
 
 /// Waits for a started command's end.
 pub(crate) async fn finish(child: tokio::process::Child) -> Finished {
-    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("the command does not end").unwrap();
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output())
+        .await
+        .expect("the command does not end")
+        .unwrap();
     Finished {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),

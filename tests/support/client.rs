@@ -76,7 +76,12 @@ impl Client {
     }
 
     /// Sends a request; an error means that no whole answer came.
-    pub(crate) async fn try_send(&self, method: &str, path: &str, body: Option<&Value>) -> reqwest::Result<Reply> {
+    pub(crate) async fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<Reply> {
         let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
@@ -103,7 +108,12 @@ impl Client {
     }
 
     /// Sends a body that need not be JSON; an empty content type sends none.
-    pub(crate) async fn raw_body(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Reply {
+    pub(crate) async fn raw_body(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Reply {
         let mut request = self.request("POST", path).body(body);
         if !content_type.is_empty() {
             request = request.header("content-type", content_type);

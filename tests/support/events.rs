@@ -54,7 +54,8 @@ impl EventStream {
                 }
             }
             if !data.is_empty() {
-                event.data = serde_json::from_str(&data.join("\n")).unwrap_or_else(|error| panic!("{error}: {data:?}"));
+                event.data = serde_json::from_str(&data.join("\n"))
+                    .unwrap_or_else(|error| panic!("{error}: {data:?}"));
                 return event;
             }
         }
@@ -91,7 +92,8 @@ impl EventStream {
                 self.rest.drain(..end + 2);
                 return block;
             }
-            let chunk = tokio::time::timeout(DEADLINE, self.response.chunk()).await.expect("no event came").unwrap();
+            let chunk =
+                tokio::time::timeout(DEADLINE, self.response.chunk()).await.expect("no event came").unwrap();
             let chunk = chunk.expect("the stream ended");
             self.rest.push_str(std::str::from_utf8(&chunk).unwrap());
         }

@@ -8,10 +8,10 @@ mod raw;
 mod server;
 
 pub(crate) use check::{has_members, is_problem, is_time, members, millis_of};
-pub(crate) use cli::{Cli, Finished, finish};
+pub(crate) use cli::{Cli, finish};
 pub(crate) use client::{Client, Reply, acquire_body};
-pub(crate) use events::{Event, EventStream};
-pub(crate) use raw::{Raw, RawReply};
+pub(crate) use events::EventStream;
+pub(crate) use raw::Raw;
 pub(crate) use server::{TestServer, lockkeeper, serve_command};
 
 use std::time::{Duration, Instant};

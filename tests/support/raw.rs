@@ -42,11 +42,6 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// Sends as much as the server takes; it may close while we are at it.
-    pub(crate) async fn send_what_is_taken(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes).await
-    }
-
     /// Sends a POST with a JSON body.
     pub(crate) async fn post(&mut self, path: &str, body: &Value) {
         let body = body.to_string();
@@ -72,7 +67,8 @@ impl Raw {
         };
         let head = String::from_utf8(self.read[..end].to_vec()).unwrap();
         self.read.drain(..end + 4);
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{head}"));
+        let status =
+            head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{head}"));
         let mut reply = RawReply { status, head, body: Vec::new() };
         let length: usize = if has_body { reply.header("content-length").parse().unwrap_or(0) } else { 0 };
         assert_eq!(reply.header("transfer-encoding"), "", "{}", reply.head);

@@ -4,6 +4,7 @@ use super::Client;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -30,6 +31,22 @@ impl TestServer {
     /// A server in the caller's directory.
     pub(crate) fn start_in(data_dir: &Path, flags: &[&str]) -> Self {
         Self::launch(data_dir.to_path_buf(), flags.iter().map(ToString::to_string).collect(), None)
+    }
+
+    /// A server whose address stays the same over [`Self::restart`]s.
+    pub(crate) fn start_at_a_fixed_address() -> Self {
+        // Below the range from which the system takes ports on its own.
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().join("data");
+        let base = 10_000 + (std::process::id() % 20_000) as u16;
+        loop {
+            let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 1000;
+            if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                let listen = format!("127.0.0.1:{port}");
+                return Self::launch(path, vec!["--listen".into(), listen], Some(directory));
+            }
+        }
     }
 
     fn launch(data_dir: PathBuf, flags: Vec<String>, owned: Option<Arc<tempfile::TempDir>>) -> Self {
@@ -139,10 +156,13 @@ impl Drop for TestServer {
     }
 }
 
-/// A `serve` command on a free port, with no settings from the environment.
+/// A `serve` command, on a free port unless the flags name one, with no settings from the environment.
 pub(crate) fn serve_command(data_dir: &Path, flags: &[String]) -> Command {
     let mut command = lockkeeper();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(flags);
+    command.args(["serve", "--data-dir"]).arg(data_dir).args(flags);
+    if !flags.iter().any(|flag| flag == "--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command
 }
 
