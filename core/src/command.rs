@@ -94,6 +94,8 @@ pub struct ClientGone {
     pub seq: Seq,
     /// The command it had sent.
     pub nonce: u64,
+    /// The lease of which it would have been the first to hear, by its beginning; `None`: it waited.
+    pub untold: Option<Timestamp>,
 }
 
 /// Everything that may be asked of a document. Time passing is asked for too: [`Command::Settle`].

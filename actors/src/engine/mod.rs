@@ -15,8 +15,8 @@ mod waiters;
 use crate::answer::{Answer, Failure};
 use lockkeeper_core::command::{ClientGone, Poll};
 use lockkeeper_core::{
-    Command, Context, Document, Effects, Outcome, Presence, Refusal, Reply, ResourceId, Rules, Seq, Span,
-    Standing, Timestamp,
+    Command, Context, Document, Effects, Lock, Outcome, Presence, Refusal, Reply, ResourceId, Rules, Seq,
+    Span, Standing, Timestamp,
 };
 use lockkeeper_store::{Commit, Committed, Loaded, StoreError};
 use std::collections::VecDeque;
@@ -104,6 +104,8 @@ pub struct Engine<C> {
     ended_waits: Vec<u64>,
     /// Clients that may have gone while a commit was in flight.
     gone_in_flight: Vec<u64>,
+    /// What was decided in a commit of unknown outcome.
+    doubt: Option<Document>,
     /// Reports of clients that went away which could not be carried out: nobody sends them again.
     owed: Vec<Submission<C>>,
     /// Waiting clients may have missed their turn: load even if nobody asks.
@@ -135,6 +137,7 @@ impl<C: Client> Engine<C> {
             waiters: Waiters::default(),
             ended_waits: Vec::new(),
             gone_in_flight: Vec::new(),
+            doubt: None,
             owed: Vec::new(),
             reload: false,
             conflicts: 0,
@@ -213,14 +216,15 @@ impl<C: Client> Engine<C> {
             if waiter.client.is_connected() {
                 self.waiters.insert(seq, waiter);
             } else if !self.waiters.is_waiting(seq) {
-                self.report_gone(seq, nonce);
+                self.report_gone(seq, nonce, None);
             }
         }
     }
 
-    fn report_gone(&mut self, seq: Seq, nonce: u64) {
+    /// `untold`: the lease of which it would have been the first to hear.
+    fn report_gone(&mut self, seq: Seq, nonce: u64, untold: Option<Timestamp>) {
         lockkeeper_telemetry::metrics().client_gone();
-        let command = Arc::new(Command::ClientGone(ClientGone { seq, nonce }));
+        let command = Arc::new(Command::ClientGone(ClientGone { seq, nonce, untold }));
         self.inbox.push_front(Submission { command, nonce, retried: false, stays: false, client: None });
     }
 
@@ -389,6 +393,7 @@ impl<C: Client> Engine<C> {
                 // Whatever happened, the copy cannot be trusted until it was loaded again.
                 self.copy = Copy::Unknown;
                 self.reload = true;
+                self.doubt = Some(flight.document);
                 let failure = Failure::from(error);
                 for (submission, _) in flight.batch {
                     self.refuse(submission, &failure);
@@ -431,7 +436,9 @@ impl<C: Client> Engine<C> {
             let Some(client) = submission.client else { continue };
             let (queued, news) = match &outcome {
                 Ok(Reply::Standing(Standing::Queued { ticket, .. })) => (Some(ticket.seq), None),
-                Ok(Reply::Standing(Standing::Acquired { lock, news: true, .. })) => (None, Some(lock.seq)),
+                Ok(Reply::Standing(Standing::Acquired { lock, news: true, .. })) => {
+                    (None, Some((lock.seq, Some(lock.renewed_at))))
+                }
                 _ => (None, None),
             };
             if let Some(seq) = queued
@@ -442,26 +449,40 @@ impl<C: Client> Engine<C> {
                 continue;
             }
             let delivered = client.answer(Ok(Answer { resource: resource.clone(), decided_at, outcome }));
-            if let (false, Some(seq)) = (delivered, news.or(queued))
+            if let (false, Some((seq, untold))) = (delivered, news.or(queued.map(|seq| (seq, None))))
                 && !self.waiters.is_waiting(seq)
             {
-                self.report_gone(seq, submission.nonce);
+                self.report_gone(seq, submission.nonce, untold);
             }
         }
         if let Some(document) = document {
             for seq in effects.changed {
-                self.answer_changed(&document, seq, decided_at);
+                self.answer_changed(&document, Some(&document), seq, decided_at);
             }
         }
     }
 
     /// An entry may have been granted or ended: then whoever waits for it hears of it.
-    fn answer_changed(&mut self, document: &Document, seq: Seq, decided_at: Timestamp) {
+    /// `decided` is what this engine itself decided: what others granted, others may tell of.
+    fn answer_changed(
+        &mut self,
+        document: &Document,
+        decided: Option<&Document>,
+        seq: Seq,
+        decided_at: Timestamp,
+    ) {
         if !self.waiters.has(seq) || document.ticket(seq).is_some() {
             return;
         }
-        if document.lock(seq).is_some_and(|lock| lock.is_reserved()) && self.waiters.is_waiting(seq) {
-            // Granted while nobody was known to wait: a lock that is told of is claimed first.
+        let lock = document.lock(seq);
+        let ours = |lock: &Lock| {
+            let same = |own: &Arc<Lock>| own.token == lock.token && own.renewed_at == lock.renewed_at;
+            decided.and_then(|decided| decided.lock(seq)).is_some_and(same)
+        };
+        let untold = lock.is_some_and(|lock| lock.is_reserved() || (lock.touch == 0 && !ours(lock)));
+        if untold && self.waiters.is_waiting(seq) {
+            // Granted while nobody was known to wait here: it is claimed, or noted that one more
+            // knows it, before anybody is told.
             for Waiter { nonce, client } in self.waiters.remove(seq) {
                 let command = Arc::new(Command::Poll(Poll { seq, wait: Span::ZERO }));
                 let client = Some(client);
@@ -485,19 +506,21 @@ impl<C: Client> Engine<C> {
                 };
             }
         }
-        if let (false, Some(nonce), true) = (reached, unreached, document.lock(seq).is_some()) {
-            self.report_gone(seq, nonce);
+        if let (false, Some(nonce), Some(lock)) = (reached, unreached, lock) {
+            let untold = ours(lock).then_some(lock.renewed_at);
+            self.report_gone(seq, nonce, untold);
         }
     }
 
     /// The copy was replaced by what the store has: waiting clients may have missed their turn.
     fn answer_all_changed(&mut self, now: Timestamp) {
         let seqs: Vec<Seq> = self.waiters.seqs().collect();
+        let doubt = self.doubt.take();
         match &self.copy {
             Copy::Present(document) => {
                 let document = (**document).clone();
                 for seq in seqs {
-                    self.answer_changed(&document, seq, now);
+                    self.answer_changed(&document, doubt.as_ref(), seq, now);
                 }
             }
             Copy::Absent { .. } => {
@@ -527,7 +550,7 @@ impl<C: Client> Engine<C> {
         };
         let delivered = waiter.client.answer(Ok(Answer { resource, decided_at: now, outcome }));
         if !delivered && !self.waiters.is_waiting(seq) {
-            self.report_gone(seq, waiter.nonce);
+            self.report_gone(seq, waiter.nonce, None);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::answer::{Answer, Failure};
 use lockkeeper_core::command::{Acquire, Poll, Release};
 use lockkeeper_core::rules::EMPTY_STAYS;
 use lockkeeper_core::{
-    EndReason, Field, Intent, Lock, Metadata, Mode, Owner, Priority, RequestKey, RequestRef, Resource,
+    EndReason, Field, Intent, Metadata, Mode, Owner, Priority, RequestKey, RequestRef, Resource,
     ResourceInput, Span, Version,
 };
 use lockkeeper_store::StoredDocument;

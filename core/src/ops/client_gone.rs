@@ -19,8 +19,9 @@ impl Document {
                 self.end_ticket(gone.seq, EndReason::Cancelled, gone.nonce, note, now);
                 self.grant_ready(ctx, now);
             }
-            // One that was renewed, re-entered or told of again has a client that knows it.
+            // Somebody else knows it: it was renewed or told of again, or is held by another's claim.
             Some(lock) if lock.touch > 0 => {}
+            Some(lock) if !lock.is_reserved() && gone.untold != Some(lock.renewed_at) => {}
             Some(_) if orphan => {
                 self.end_lock(gone.seq, EndReason::Abandoned, gone.nonce, note, now);
                 self.grant_ready(ctx, now);

@@ -123,7 +123,7 @@ fn re_entry_claims_a_reserved_lock_and_is_the_first_to_tell_of_it() {
     };
     assert_eq!(lock.expires_at, Some(room.now + MINUTE));
     // That answer is lost as well: whoever comes next must find it unclaimed, not held by nobody.
-    room.gone(lock.seq, nonce);
+    room.untold(&lock, nonce);
     assert!(room.document.lock(lock.seq).unwrap().is_reserved());
 }
 

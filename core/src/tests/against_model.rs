@@ -46,7 +46,8 @@ enum Deed {
     Cancel(u8),
     CancelNext,
     Pull(u8, Option<u16>),
-    Gone(u8, bool),
+    /// Of this one, by the command that made it or another, of a lease or while it waited.
+    Gone(u8, bool, bool),
     Show(u8),
     Settle,
     /// The last command once more, its answer was lost.
@@ -107,7 +108,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => pick().prop_map(Deed::Cancel),
         1 => Just(Deed::CancelNext),
         1 => (0u8..3, prop::option::of(0u16..20)).prop_map(|(pull, before)| Deed::Pull(pull, before)),
-        2 => (pick(), any::<bool>()).prop_map(|(pick, own)| Deed::Gone(pick, own)),
+        2 => (pick(), any::<bool>(), any::<bool>())
+            .prop_map(|(pick, own, untold)| Deed::Gone(pick, own, untold)),
         1 => pick().prop_map(Deed::Show),
         2 => Just(Deed::Settle),
         2 => Just(Deed::Again),
@@ -261,8 +263,10 @@ impl Pair {
                 let before = before.map(|back| self.now - Span::from_secs(u64::from(back)));
                 Command::ReleasePull(ReleasePull { pull: u64::from(pull), before, nonce })
             }
-            Deed::Gone(_, own) => {
-                Command::ClientGone(ClientGone { seq, nonce: if own { made_by } else { nonce } })
+            Deed::Gone(_, own, untold) => {
+                let nonce = if own { made_by } else { nonce };
+                let lock = self.document.lock(seq).filter(|_| untold);
+                Command::ClientGone(ClientGone { seq, nonce, untold: lock.map(|lock| lock.renewed_at) })
             }
             Deed::Show(_) => Command::Show(seq),
             Deed::Settle | Deed::Again => Command::Settle,
@@ -285,7 +289,7 @@ impl Pair {
             | Deed::Release(pick, _)
             | Deed::Force(pick)
             | Deed::Cancel(pick)
-            | Deed::Gone(pick, _)
+            | Deed::Gone(pick, ..)
             | Deed::Show(pick) => usize::from(pick),
             _ => 0,
         };

@@ -46,7 +46,7 @@ fn handoff_follows_every_way_in_which_a_lock_ends() {
                 room.settle();
             }
             "pull" => drop(room.pull(1, None)),
-            _ => room.gone(lock.seq, lock.intent.nonce),
+            _ => room.untold(&lock, lock.intent.nonce),
         }
         assert!(room.document.lock(ticket.seq).is_some(), "{end}");
         assert!(room.document.ended(lock.seq).is_some(), "{end}");

@@ -217,8 +217,16 @@ impl Room {
         }
     }
 
+    /// The client of a waiting ticket went away.
     pub(super) fn gone(&mut self, seq: Seq, nonce: u64) {
-        assert_eq!(self.apply(Command::ClientGone(ClientGone { seq, nonce })), Ok(Reply::Done));
+        let gone = ClientGone { seq, nonce, untold: None };
+        assert_eq!(self.apply(Command::ClientGone(gone)), Ok(Reply::Done));
+    }
+
+    /// The client that should have been the first to hear of this lease went away.
+    pub(super) fn untold(&mut self, lock: &Lock, nonce: u64) {
+        let gone = ClientGone { seq: lock.seq, nonce, untold: Some(lock.renewed_at) };
+        assert_eq!(self.apply(Command::ClientGone(gone)), Ok(Reply::Done));
     }
 
     pub(super) fn settle(&mut self) {

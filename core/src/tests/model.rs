@@ -459,11 +459,16 @@ impl Model {
         let orphan = |intent: &Intent| intent.nonce == gone.nonce && intent.requests.is_empty();
         let note = Some("its client went away before it was answered");
         if let Some(lock) = self.lock(gone.seq).cloned() {
-            // Whoever renewed it, or was told of it once more, knows it and relies on it.
-            if lock.touch == 0 && orphan(&lock.intent) {
+            // Whoever renewed it, was told of it once more, or claimed it knows it and relies on it.
+            let known =
+                lock.touch > 0 || (lock.state == LockState::Held && gone.untold != Some(lock.renewed_at));
+            if known {
+                return Ok(Reply::Done);
+            }
+            if orphan(&lock.intent) {
                 self.end(gone.seq, EndReason::Abandoned, gone.nonce, note, now);
                 self.grant(ctx, now);
-            } else if lock.touch == 0 && lock.state == LockState::Held {
+            } else if lock.state == LockState::Held {
                 let lock = self.lock_mut(gone.seq).unwrap();
                 lock.state = LockState::Reserved;
                 lock.expires_at = Some(claim_by(&lock.intent, ctx, now));
