@@ -256,3 +256,36 @@ async fn what_is_not_http_does_not_hurt() {
     let log = server.log();
     assert!(!log.iter().any(|line| line.contains("panicked")), "{log:?}");
 }
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_told_to_go_on() {
+    let server = TestServer::start(&[]);
+    let body = acquire_body("a", "me", json!({})).to_string();
+    let mut raw = Raw::connect(server.address()).await;
+    let head =
+        "POST /api/v1/locks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue";
+    raw.send(format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len())).await;
+    assert_eq!(raw.reply(false).await.status, 100);
+    raw.send(body).await;
+    assert_eq!(raw.reply(true).await.json()["status"], "acquired");
+}
+
+#[tokio::test]
+async fn older_and_other_forms_of_requests_are_understood() {
+    let server = TestServer::start(&[]);
+    let mut old = Raw::connect(server.address()).await;
+    old.send("GET /version HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.reply(true).await.json()["api"], "v1");
+    assert!(old.closed().await.is_empty(), "HTTP/1.0 closes unless asked otherwise");
+    let mut absolute = Raw::connect(server.address()).await;
+    absolute.send(format!("GET http://{}/version HTTP/1.1\r\nHost: x\r\n\r\n", server.address())).await;
+    assert_eq!(absolute.reply(true).await.json()["api"], "v1");
+    // Percent-encoding may be used where it is not needed, and slashes of a namespace need none.
+    let client = server.client();
+    let lock = client.lock("a", "me", json!({})).await;
+    for path in
+        ["/api/v1/loc%6bs?namespace=acme/infra", "/api/v1/locks?namespace=acme%2finfra&", "/api/v1/locks?"]
+    {
+        assert_eq!(client.get(path).await.body["locks"][0]["id"], lock["id"], "{path}");
+    }
+}

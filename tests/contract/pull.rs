@@ -108,3 +108,16 @@ async fn holds_and_reserved_locks_end_too() {
     assert_eq!(reply.body["released"].as_array().unwrap().len(), 2, "{}", reply.text);
     assert!(client.locks().await.is_empty());
 }
+
+#[tokio::test]
+async fn the_time_may_have_an_offset() {
+    let server = TestServer::start(&[]);
+    let client = server.client();
+    let lock = lock(&client, "acme/infra", "a", 42).await;
+    for (time, number) in [("2020-01-01T00:00:00+02:00", 0), ("2999-01-01T00:00:00-08:00", 1)] {
+        let body = json!({"namespace": "acme/infra", "pull": 42, "acquired_before": time});
+        let reply = client.post("/api/v1/locks/release-by-pull", body).await;
+        assert_eq!(ids(&reply.body["released"]).len(), number, "{time}: {}", reply.text);
+    }
+    is_problem(&client.release(&lock).await, 410, "released");
+}

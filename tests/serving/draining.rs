@@ -153,3 +153,22 @@ async fn an_idle_server_ends_at_once_and_with_code_0() {
         assert!(!server.data_dir().join("control.sock").exists(), "the control socket is taken away");
     }
 }
+
+#[tokio::test]
+async fn an_interrupt_drains_like_a_term() {
+    let mut server = TestServer::start(&[]);
+    server.client().lock("a", "me", json!({})).await;
+    let pid = rustix::process::Pid::from_raw(server.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(server.ended().await.code(), Some(0), "{:?}", server.log());
+}
+
+#[tokio::test]
+#[ignore = "signal handlers are installed a moment after the line that says it listens"]
+async fn a_signal_right_after_the_start_drains_too() {
+    for _ in 0..20 {
+        let mut server = TestServer::start(&[]);
+        server.terminate();
+        assert_eq!(server.ended().await.code(), Some(0), "{:?}", server.log());
+    }
+}
