@@ -33,7 +33,8 @@ impl Client {
         write!(self.request, "{method} {path} HTTP/1.1\r\nHost: bench\r\n").expect("memory");
         if !body.is_empty() {
             let length = body.len();
-            write!(self.request, "Content-Type: application/json\r\nContent-Length: {length}\r\n").expect("memory");
+            write!(self.request, "Content-Type: application/json\r\nContent-Length: {length}\r\n")
+                .expect("memory");
         }
         write!(self.request, "\r\n{body}").expect("memory");
         self.stream.write_all(&self.request).await.expect("the server reads");

@@ -3,8 +3,8 @@
 use crate::table::{row, time, title};
 use lockkeeper_core::command::{Acquire, Cancel, Poll, Release};
 use lockkeeper_core::{
-    Command, Context, Document, Intent, Mode, Nobody, Owner, Priority, Reply, Resource, ResourceInput, Rules, Seq,
-    Span, Standing, Timestamp,
+    Command, Context, Document, Intent, Mode, Nobody, Owner, Priority, Reply, Resource, ResourceInput, Rules,
+    Seq, Span, Standing, Timestamp,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,7 +81,8 @@ fn measure(length: usize) -> [Duration; 4] {
     let resource = Arc::new(Resource::parse(&input, "").expect("a resource"));
     let rules = Rules { queue_max: 1_000_000, ..Rules::default() };
     let document = Document::new(Arc::clone(&resource), 0);
-    let mut bench = Bench { document, resource, rules, now: Timestamp::from_millis(1_790_000_000_000), owner: 0 };
+    let mut bench =
+        Bench { document, resource, rules, now: Timestamp::from_millis(1_790_000_000_000), owner: 0 };
     bench.enqueue();
     let mut tickets: Vec<Seq> = (0..length).map(|_| bench.enqueue()).collect();
 

@@ -28,13 +28,18 @@ pub(crate) async fn run() {
 
         // A first holder, then tickets of lower priority that make the queue long.
         let body = |owner: &str, more: &str| {
-            format!(r#"{{"resource":{{"namespace":"acme/infra","path":"hot"}},"owner":{{"id":"{owner}"}},"mode":"exclusive"{more}}}"#)
+            format!(
+                r#"{{"resource":{{"namespace":"acme/infra","path":"hot"}},"owner":{{"id":"{owner}"}},"mode":"exclusive"{more}}}"#
+            )
         };
         let (status, answer) = one.send("POST", "/api/v1/locks", &body("first", "")).await;
         assert_eq!(status, 200, "{answer}");
         let mut held = grant(&answer);
         for number in 1..length {
-            let waiting = body(&format!("w{number}"), r#","queue":true,"attended":false,"priority":"low","queue_timeout":"1h""#);
+            let waiting = body(
+                &format!("w{number}"),
+                r#","queue":true,"attended":false,"priority":"low","queue_timeout":"1h""#,
+            );
             let (status, answer) = one.send("POST", "/api/v1/locks", &waiting).await;
             assert_eq!(status, 202, "{answer}");
         }
@@ -68,11 +73,14 @@ pub(crate) async fn run() {
         server.kill();
         let samples = Latencies::new(samples);
         let (median, base) = (samples.quantile(0.5), plain.quantile(0.5));
-        row(&format!("{length} in the queue"), &[
-            time(median),
-            time(samples.quantile(0.99)),
-            time(base),
-            format!("{:.2}", median.as_secs_f64() / base.as_secs_f64()),
-        ]);
+        row(
+            &format!("{length} in the queue"),
+            &[
+                time(median),
+                time(samples.quantile(0.99)),
+                time(base),
+                format!("{:.2}", median.as_secs_f64() / base.as_secs_f64()),
+            ],
+        );
     }
 }

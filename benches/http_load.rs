@@ -40,12 +40,10 @@ pub(crate) async fn run() {
 
 fn print(name: &str, per_second: f64, set_nx: Option<f64>, latencies: &Latencies) {
     let ratio = set_nx.map_or("-".to_owned(), |set_nx| format!("{:.2}", per_second / set_nx));
-    row(name, &[
-        format!("{per_second:.0}"),
-        ratio,
-        time(latencies.quantile(0.5)),
-        time(latencies.quantile(0.99)),
-    ]);
+    row(
+        name,
+        &[format!("{per_second:.0}"), ratio, time(latencies.quantile(0.5)), time(latencies.quantile(0.99))],
+    );
 }
 
 async fn gather(tasks: Vec<tokio::task::JoinHandle<Vec<Duration>>>, begun: Instant) -> (f64, Latencies) {

@@ -11,7 +11,9 @@ const CONNECTIONS: usize = 32;
 pub(crate) async fn run() {
     title("Memory: resident, at 100,000");
     row("", &["idle", "with 100,000", "each"].map(String::from));
-    for (name, body) in [("held locks", locks as fn(usize) -> String), ("waiting tickets of one resource", tickets)] {
+    for (name, body) in
+        [("held locks", locks as fn(usize) -> String), ("waiting tickets of one resource", tickets)]
+    {
         let directory = tempfile::tempdir().expect("a directory");
         let server = Server::start(directory.path());
         let idle = server.resident_bytes();
@@ -28,7 +30,8 @@ pub(crate) async fn run() {
 fn locks(number: usize) -> String {
     format!(
         r#"{{"resource":{{"namespace":"acme/infra-{}","path":"modules/m{number}","workspace":"production"}},"owner":{{"id":"acme/infra-{}#{number}","user":"alice"}},"ttl":"2h"}}"#,
-        number % 500, number % 500
+        number % 500,
+        number % 500
     )
 }
 

@@ -29,7 +29,14 @@ impl Redis {
     /// Operations per second of `SET key value NX` over distinct keys.
     pub(crate) fn set_nx_per_second(&self, connections: usize, operations: usize) -> f64 {
         let output = Command::new("redis-benchmark")
-            .args(["-p", &self.port.to_string(), "-c", &connections.to_string(), "-n", &operations.to_string()])
+            .args([
+                "-p",
+                &self.port.to_string(),
+                "-c",
+                &connections.to_string(),
+                "-n",
+                &operations.to_string(),
+            ])
             .args(["-r", "1000000", "--csv", "SET", "lock:__rand_int__", "owner", "NX"])
             .output()
             .expect("redis-benchmark runs");

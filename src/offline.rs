@@ -27,7 +27,9 @@ pub fn restore(args: RestoreArgs) -> ExitCode {
     finish(directory(args.data_dir).and_then(|data_dir| {
         let options = RestoreOptions { force: args.force };
         let report = embedded::restore(&args.file, &data_dir, options).map_err(|error| error.to_string())?;
-        let kept = report.kept.map_or(String::new(), |kept| format!("; what was there is kept as {}", kept.display()));
+        let kept = report
+            .kept
+            .map_or(String::new(), |kept| format!("; what was there is kept as {}", kept.display()));
         let (documents, place) = (report.documents, data_dir.display());
         Ok(format!(
             "{documents} resources restored to {place}; new fencing tokens start at {}{kept}",

@@ -74,11 +74,13 @@ impl Application {
     /// # Errors
     /// See [`StartError`]; nothing is left running.
     pub async fn build(settings: &Settings) -> Result<Self, StartError> {
-        let exporter = lockkeeper_telemetry::install().map_err(|error| StartError::System(error.to_string()))?;
+        let exporter =
+            lockkeeper_telemetry::install().map_err(|error| StartError::System(error.to_string()))?;
         lockkeeper_telemetry::metrics().build_info(env!("CARGO_PKG_VERSION"));
         raise_file_limit();
         let listener = bind(settings.listen)?;
-        let address = listener.local_addr().map_err(|cause| StartError::Listen { address: settings.listen, cause })?;
+        let address =
+            listener.local_addr().map_err(|cause| StartError::Listen { address: settings.listen, cause })?;
 
         let store = EmbeddedStore::open(settings::store(settings))?;
         let audit_path = settings.data_dir.join(crate::audit::AUDIT_FILE);

@@ -41,7 +41,8 @@ pub fn load(args: &ServeArgs) -> Result<Loaded, String> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let explain = |error: std::io::Error| format!("cannot read the settings file {}: {error}", path.display());
+    let explain =
+        |error: std::io::Error| format!("cannot read the settings file {}: {error}", path.display());
     let size = std::fs::metadata(path).map_err(explain)?.len();
     if size > FILE_MAX_BYTES {
         let path = path.display();
@@ -58,7 +59,10 @@ pub fn data_dir(given: Option<PathBuf>) -> Result<PathBuf, String> {
     match given {
         Some(path) => Ok(path),
         None => {
-            let args = ServeArgs { config: std::env::var_os("LOCKKEEPER_CONFIG").map(Into::into), ..Default::default() };
+            let args = ServeArgs {
+                config: std::env::var_os("LOCKKEEPER_CONFIG").map(Into::into),
+                ..Default::default()
+            };
             Ok(load(&args)?.settings.data_dir)
         }
     }

@@ -45,12 +45,14 @@ fn kills_under_load_lose_nothing_and_grant_nothing_twice() {
         });
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let (system, inside, tokens) = (Arc::clone(&system), Arc::clone(&inside), Arc::clone(&tokens));
+                let (system, inside, tokens) =
+                    (Arc::clone(&system), Arc::clone(&inside), Arc::clone(&tokens));
                 actix_rt::spawn(async move {
                     for round in 0..ROUNDS {
                         let place = (client + round) % RESOURCES;
                         let path = format!("p{place}");
-                        let answer = system.locks().acquire(request(&path, &format!("c{client}"))).await.unwrap();
+                        let answer =
+                            system.locks().acquire(request(&path, &format!("c{client}"))).await.unwrap();
                         let lock = lock_of(&answer);
                         assert!(!inside[place].swap(true, Ordering::AcqRel), "two owners at once");
                         let before = tokens[place].swap(lock.token, Ordering::AcqRel);
@@ -106,7 +108,8 @@ fn leases_end_although_the_reaper_dies() {
         system.kill_reaper(Kill::Panic);
         let view = || system.locks().view().is_empty();
         eventually("the lease's end", || async { view().then_some(()) }).await;
-        let stored = system.locks().documents_from_store(Some(Partition::of("", "acme/infra"))).await.unwrap();
+        let stored =
+            system.locks().documents_from_store(Some(Partition::of("", "acme/infra"))).await.unwrap();
         assert!(stored.is_empty());
     });
 }

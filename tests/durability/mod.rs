@@ -77,8 +77,12 @@ async fn work(client: Client, number: usize, mut ledger: Ledger, stop: Arc<Atomi
         let request = format!("c{number}-{}", ledger.next);
         ledger.next += 1;
         if step % 3 == 2 && !ledger.held.is_empty() {
-            let Some((id, (token, path))) = ledger.held.iter().next().map(|(id, v)| (id.clone(), v.clone())) else { break };
-            match client.try_send("DELETE", &format!("/api/v1/locks/{id}?fencing_token={token}"), None).await {
+            let Some((id, (token, path))) = ledger.held.iter().next().map(|(id, v)| (id.clone(), v.clone()))
+            else {
+                break;
+            };
+            match client.try_send("DELETE", &format!("/api/v1/locks/{id}?fencing_token={token}"), None).await
+            {
                 Ok(reply) => {
                     assert_eq!(reply.status, 200, "{path}: {}", reply.text);
                     ledger.held.remove(&id);
@@ -93,7 +97,10 @@ async fn work(client: Client, number: usize, mut ledger: Ledger, stop: Arc<Atomi
             continue;
         }
         let (path, more) = if step % 7 == 3 {
-            ("hot".to_owned(), json!({"queue": true, "attended": false, "queue_timeout": "1h", "request_id": request}))
+            (
+                "hot".to_owned(),
+                json!({"queue": true, "attended": false, "queue_timeout": "1h", "request_id": request}),
+            )
         } else {
             (format!("c{number}/r{}", ledger.next % 17), json!({"request_id": request, "reentrant": false}))
         };
@@ -112,7 +119,8 @@ async fn work(client: Client, number: usize, mut ledger: Ledger, stop: Arc<Atomi
 fn learn(ledger: &mut Ledger, path: &str, status: u16, body: &Value) {
     match status {
         200 => {
-            let (id, token) = (body["lock"]["id"].as_str().unwrap(), body["lock"]["fencing_token"].as_u64().unwrap());
+            let (id, token) =
+                (body["lock"]["id"].as_str().unwrap(), body["lock"]["fencing_token"].as_u64().unwrap());
             let before = ledger.tokens.insert(path.to_owned(), token).unwrap_or(0);
             assert!(before < token, "{path}: token {token} after {before}");
             ledger.held.insert(id.to_owned(), (token, path.to_owned()));
