@@ -432,6 +432,8 @@ impl<C: Client> Engine<C> {
         decided_at: Timestamp,
     ) {
         let resource = document.as_ref().map(|document| Arc::clone(document.resource()));
+        // Locks that somebody heard of by a command of this batch.
+        let mut told = Vec::new();
         for (submission, outcome) in batch {
             let Some(client) = submission.client else { continue };
             let (queued, news) = match &outcome {
@@ -449,6 +451,9 @@ impl<C: Client> Engine<C> {
                 continue;
             }
             let delivered = client.answer(Ok(Answer { resource: resource.clone(), decided_at, outcome }));
+            if let (true, Some((seq, _))) = (delivered, news) {
+                told.push(seq);
+            }
             if let (false, Some((seq, untold))) = (delivered, news.or(queued.map(|seq| (seq, None))))
                 && !self.waiters.is_waiting(seq)
             {
@@ -457,13 +462,14 @@ impl<C: Client> Engine<C> {
         }
         if let Some(document) = document {
             for seq in effects.changed {
-                self.answer_changed(&document, Some(&document), seq, decided_at);
+                let decided = (!told.contains(&seq)).then_some(&document);
+                self.answer_changed(&document, decided, seq, decided_at);
             }
         }
     }
 
     /// An entry may have been granted or ended: then whoever waits for it hears of it.
-    /// `decided` is what this engine itself decided: what others granted, others may tell of.
+    /// `decided` is what this engine decided and told nobody of yet: of the rest others may know.
     fn answer_changed(
         &mut self,
         document: &Document,

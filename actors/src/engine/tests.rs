@@ -865,3 +865,19 @@ fn a_grant_of_unknown_outcome_to_a_client_that_went_is_undone() {
     desk.run();
     assert_eq!(desk.owners(), [""; 0]);
 }
+
+/// Found by simulation: the batch that grants a ticket to a client whose connection is dead may also
+/// tell the same client of it over another.
+#[test]
+fn a_lock_that_another_connection_heard_of_in_the_same_batch_is_left_alone() {
+    let mut desk = Desk::open();
+    let lock = desk.held();
+    let (gone, seq) = desk.waiting(wish("b"));
+    gone.caller.leave();
+    desk.release(&lock);
+    let again = desk.ask(wish("b"));
+    desk.run();
+    assert_eq!(again.caller.lock().seq, seq);
+    assert_eq!(desk.owners(), ["b"]);
+    assert!(desk.document().locks().all(|lock| !lock.is_reserved()));
+}
