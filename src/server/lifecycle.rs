@@ -14,7 +14,7 @@ use lockkeeper_telemetry::Exporter;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long a client may take to read the end of its last answer.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -144,7 +144,10 @@ impl Application {
     pub async fn run(self) -> std::io::Result<()> {
         let handle = self.server.handle();
         let upkeep = actix_rt::spawn(keep_up(self.exporter));
+        // Before anyone is told that it listens: from then on a signal drains.
+        let signals = Signals::listen()?;
         let stopping = actix_rt::spawn(stop_on_signal(
+            signals,
             handle,
             Arc::clone(&self.door),
             self.drain_delay,
@@ -163,22 +166,39 @@ impl Application {
 
 async fn keep_up(exporter: Exporter) {
     loop {
-        actix_rt::time::sleep(UPKEEP_INTERVAL).await;
         exporter.upkeep();
+        actix_rt::time::sleep(UPKEEP_INTERVAL).await;
     }
 }
 
-async fn stop_on_signal(server: ServerHandle, door: Arc<Door>, delay: Duration, timeout: Duration) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else { return };
-    let mut asked = async || {
+/// The signals that ask for a stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    };
-    asked().await;
-    tracing::info!("stopping: load balancers are told, serving goes on for {delay:?}");
+    }
+}
+
+async fn stop_on_signal(
+    mut signals: Signals,
+    server: ServerHandle,
+    door: Arc<Door>,
+    delay: Duration,
+    timeout: Duration,
+) {
+    signals.asked().await;
+    tracing::info!(drain_delay = ?delay, "stopping: load balancers are told");
     door.begin_leaving();
     let drain = async {
         actix_rt::time::sleep(delay).await;
@@ -192,7 +212,7 @@ async fn stop_on_signal(server: ServerHandle, door: Arc<Door>, delay: Duration, 
     };
     tokio::select! {
         () = drain => {}
-        () = asked() => {
+        () = signals.asked() => {
             tracing::warn!("asked a second time: stopping at once");
             server.stop(false).await;
         }
