@@ -1,0 +1,174 @@
+//! What carries engines: they are made when needed, die, and their answers are collected.
+
+use super::checker::Verdict;
+use super::world::{CALM, Call, Event, News, Place, SECOND, STORM, Seat, World};
+use lockkeeper_actors::engine::{Engine, Step, Submission, Surroundings};
+use lockkeeper_core::{Command, Document};
+use lockkeeper_store::contract::StoreError;
+use std::sync::Arc;
+
+impl World {
+    pub(super) fn seat(&mut self, place: Place) -> Option<&mut Seat> {
+        let seat = self.instances[place.instance].seats.get_mut(&place.resource)?;
+        (seat.life == place.life).then_some(seat)
+    }
+
+    pub(super) fn publish(&mut self, place: Place) {
+        let instance = &mut self.instances[place.instance];
+        let copy = instance.seats.get(&place.resource).and_then(|seat| seat.engine.document());
+        match copy.filter(|document| document.is_live()) {
+            Some(document) => drop(instance.view.insert(place.resource, document.clone())),
+            None => drop(instance.view.remove(&place.resource)),
+        }
+    }
+
+    /// The engine of a resource, made if there is none.
+    pub(super) fn engine_of(&mut self, instance: usize, resource: usize) -> Place {
+        if let Some(seat) = self.instances[instance].seats.get(&resource) {
+            return Place { instance, resource, life: seat.life };
+        }
+        let life = self.number();
+        let copy = self.instances[instance].view.get(&resource).cloned();
+        let engine = Engine::new(self.resources[resource].id(), copy);
+        self.instances[instance].seats.insert(resource, Seat { engine, life });
+        Place { instance, resource, life }
+    }
+
+    /// Has an engine do what it can.
+    pub(super) fn poke(&mut self, place: Place) -> Verdict {
+        let (now, opened_at) = (self.clock(), self.instances[place.instance].opened_at);
+        let rules = self.rules.clone();
+        let Some(seat) = self.seat(place) else { return Ok(()) };
+        match seat.engine.step(Surroundings { now, opened_at, rules: &rules }) {
+            Step::Idle => {}
+            Step::Load => {
+                if self.storm && self.dice.percent(4) {
+                    let error = StoreError::Unavailable("away".into());
+                    self.send(Event::News { to: place, news: News::Loaded(Err(error)) });
+                } else {
+                    self.send(Event::Read { from: place });
+                }
+            }
+            Step::Commit(commit) => self.ship(place, commit),
+        }
+        self.collect(place, false)
+    }
+
+    /// Takes the answers that an engine gave. On a shared store an answer that was not committed
+    /// rests on a copy alone, and is not given to anyone if the copy is old.
+    pub(super) fn collect(&mut self, place: Place, confirmed: bool) -> Verdict {
+        let id = self.resources[place.resource].id();
+        let stored = self.stored(place.resource);
+        let version = stored.as_ref().and_then(Document::version);
+        let copy = self.seat(place).and_then(|seat| seat.engine.document()).and_then(Document::version);
+        let stale = self.instances.len() > 1 && !confirmed && copy != version;
+        let here = |call: &Call| (call.instance, call.resource) == (place.instance, place.resource);
+        let numbers: Vec<u64> = self.calls.iter().filter(|(_, call)| here(call)).map(|(n, _)| *n).collect();
+        let mut refused = false;
+        for number in numbers {
+            let Some(call) = self.calls.get_mut(&number) else { continue };
+            let Some(answer) = call.line.take_answer() else { continue };
+            if stale && answer.is_ok() {
+                call.arrived = false;
+                self.send(Event::Resend { call: number });
+                refused = true;
+                continue;
+            }
+            call.answered = true;
+            if let Ok(answer) = &answer {
+                self.checker.acknowledged(id, stored.as_ref(), &answer.outcome)?;
+            }
+            self.send(Event::Deliver { call: number, answer: Box::new(answer) });
+        }
+        if refused {
+            self.instances[place.instance].view.remove(&place.resource);
+            self.kill(place);
+        }
+        Ok(())
+    }
+
+    /// An engine dies with all it knows; its callers send their commands to its successor.
+    pub(super) fn kill(&mut self, place: Place) {
+        self.note(format!("{place:?} dies"));
+        self.instances[place.instance].seats.remove(&place.resource);
+        let mut orphans = Vec::new();
+        for (number, call) in &mut self.calls {
+            let here = (call.instance, call.resource) == (place.instance, place.resource);
+            if here && std::mem::take(&mut call.arrived) && !call.answered {
+                orphans.push(*number);
+            }
+        }
+        for call in orphans {
+            self.send(Event::Resend { call });
+        }
+    }
+
+    pub(super) fn submit(&mut self, number: u64) -> Verdict {
+        let Some(call) = self.calls.get(&number) else { return Ok(()) };
+        let submission = Submission {
+            command: Arc::clone(&call.command),
+            nonce: call.nonce,
+            retried: call.attempts > 0,
+            stays: call.stays,
+            client: Some(call.line.clone()),
+        };
+        let (instance, resource) = (call.instance, call.resource);
+        let place = self.engine_of(instance, resource);
+        if let Some(seat) = self.seat(place) {
+            seat.engine.submit(submission);
+        }
+        self.poke(place)
+    }
+
+    pub(super) fn settle(&mut self, instance: usize, resource: usize) -> Verdict {
+        let place = self.engine_of(instance, resource);
+        let command = Arc::new(Command::Settle);
+        let settle = Submission { command, nonce: 0, retried: false, stays: false, client: None };
+        if let Some(seat) = self.seat(place) {
+            seat.engine.submit(settle);
+        }
+        self.poke(place)
+    }
+
+    /// What is due is settled; a hint may be lost.
+    pub(super) fn reap(&mut self, instance: usize, chance: u64) -> Verdict {
+        if !self.instances[instance].up {
+            return Ok(());
+        }
+        let now = self.clock();
+        for resource in 0..self.resources.len() {
+            let Some(document) = self.stored(resource) else { continue };
+            let due = document.next_deadline().or_else(|| document.delete_at());
+            if due.is_some_and(|at| at <= now) && self.dice.percent(chance) {
+                self.settle(instance, resource)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The slow guarantee behind all hints.
+    pub(super) fn sweep(&mut self, instance: usize) -> Verdict {
+        self.reap(instance, 100)?;
+        if self.instances[instance].up {
+            let seats = self.instances[instance].seats.iter().map(|(resource, seat)| (*resource, seat.life));
+            for (resource, life) in seats.collect::<Vec<_>>() {
+                let place = Place { instance, resource, life };
+                let version = self.shelf.version(self.resources[resource].id());
+                let rest = self.dice.percent(30);
+                let Some(seat) = self.seat(place) else { continue };
+                let behind = seat.engine.document().and_then(Document::version) != version;
+                if seat.engine.wants_reload() {
+                    self.poke(place)?;
+                } else if seat.engine.is_idle() && rest {
+                    self.instances[instance].seats.remove(&resource);
+                } else if self.instances.len() > 1 && behind {
+                    self.kill(place);
+                    self.instances[instance].view.remove(&resource);
+                }
+            }
+        }
+        let pace = if self.now > STORM + CALM { 60 } else { 1 };
+        self.later(pace * SECOND, pace * 2 * SECOND, Event::Sweep { instance });
+        Ok(())
+    }
+}
