@@ -1,17 +1,18 @@
-//! Measures the embedded store: durable commits per second by callers in flight, and how long a
-//! start takes after a kill and after an orderly end.
+//! Measures the embedded store: durable commits per second by callers in flight and their
+//! latencies, for documents that are updated again and again and for ever-new ones (made, updated
+//! once, left), and how long a start takes after a kill and after an orderly end.
 //!
-//! `cargo run --release -p lockkeeper-store --example commit_rate [DIRECTORY]`
+//! `cargo run --release -p lockkeeper-store --example commit_rate [DIRECTORY]`, or after the
+//! directory one part of it: `rate CALLERS same|new`, `fill`, `open`
 
 use lockkeeper_core::{Delta, Field, FieldKind, Header, ResourceId, Version};
 use lockkeeper_store::{Commit, Committed, EmbeddedOptions, EmbeddedStore, Store};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const RUN: Duration = Duration::from_secs(3);
+const RUN: Duration = Duration::from_secs(4);
 const DOCUMENTS: u64 = 100_000;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -21,11 +22,26 @@ fn main() -> Result<()> {
     match args.next().as_deref() {
         Some("fill") => return fill(Path::new(&dir)),
         Some("open") => return open(&dir, "asked for"),
+        Some("rate") => {
+            let callers = args.next().ok_or("how many callers?")?.parse()?;
+            let pattern = if args.next().as_deref() == Some("same") { Pattern::Same } else { Pattern::New };
+            let _ = std::fs::remove_dir_all(&dir);
+            println!(
+                "{pattern:?} documents, {callers:4} callers: {}",
+                rate(Path::new(&dir), callers, pattern)?
+            );
+            return Ok(());
+        }
         _ => {}
     }
-    for callers in [1, 16, 64, 256] {
-        let _ = std::fs::remove_dir_all(&dir);
-        println!("{callers:4} callers: {:8.0} commits/s", rate(Path::new(&dir), callers)?);
+    for pattern in [Pattern::Same, Pattern::New] {
+        for callers in [1, 16, 64, 256] {
+            let _ = std::fs::remove_dir_all(&dir);
+            println!(
+                "{pattern:?} documents, {callers:4} callers: {}",
+                rate(Path::new(&dir), callers, pattern)?
+            );
+        }
     }
     let _ = std::fs::remove_dir_all(&dir);
     let status = Command::new(std::env::current_exe()?).args([&dir, "fill"]).status()?;
@@ -74,31 +90,78 @@ fn commit(store: &EmbeddedStore, id: u64, old: Option<u64>) -> Commit {
     Commit { partition: id.partition(), deltas: vec![delta], raise_floor: None, now: store.now() }
 }
 
-fn rate(dir: &Path, callers: u64) -> Result<f64> {
+/// Which documents the callers write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pattern {
+    /// Each its own one, over and over.
+    Same,
+    /// Each time a new one: an acquire, then a release.
+    New,
+}
+
+/// The acquire (`old` is none) or the release of a lock on a resource that nobody used before.
+fn visit(store: &EmbeddedStore, id: u64, old: Option<u64>) -> Commit {
+    let id = ResourceId(id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let version = |counter| Version { generation: 0, counter };
+    let next = Header { version: version(old.unwrap_or(0) + 1), bytes: vec![7; 70] };
+    let field = |kind, seq| Field { kind, seq };
+    let fields = match old {
+        None => vec![
+            (field(FieldKind::Identity, 0), Some(vec![1; 60])),
+            (field(FieldKind::Lock, id.0), Some(vec![9; 300])),
+        ],
+        Some(_) => {
+            vec![(field(FieldKind::Lock, id.0), None), (field(FieldKind::Ended, id.0), Some(vec![8; 300]))]
+        }
+    };
+    let delta = Delta { id, expected: old.map(version), next: Some(next), fields };
+    Commit { partition: id.partition(), deltas: vec![delta], raise_floor: None, now: store.now() }
+}
+
+fn rate(dir: &Path, callers: u64, pattern: Pattern) -> Result<String> {
     let store = EmbeddedStore::open(EmbeddedOptions::new(dir))?;
-    let done = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
-    runtime()?.block_on(async {
+    let mut latencies = runtime()?.block_on(async {
         let tasks: Vec<_> = (0..callers)
             .map(|caller| {
-                let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+                let store = Arc::clone(&store);
                 tokio::spawn(async move {
-                    let mut counter = None;
-                    while start.elapsed() < RUN {
-                        let outcome = store.commit(commit(&store, caller, counter)).await;
-                        assert_eq!(outcome, Ok(Committed::Done));
-                        counter = Some(counter.unwrap_or(0) + 1);
-                        done.fetch_add(1, Ordering::Relaxed);
+                    let mut latencies = Vec::new();
+                    for round in 0.. {
+                        if start.elapsed() >= RUN {
+                            break;
+                        }
+                        let change = match pattern {
+                            Pattern::Same => commit(&store, caller, (round > 0).then_some(round)),
+                            Pattern::New => {
+                                let id = round / 2 * callers + caller;
+                                visit(&store, id, (round % 2 == 1).then_some(1))
+                            }
+                        };
+                        let asked = Instant::now();
+                        assert_eq!(store.commit(change).await, Ok(Committed::Done));
+                        latencies.push(asked.elapsed());
                     }
+                    latencies
                 })
             })
             .collect();
+        let mut latencies = Vec::new();
         for task in tasks {
-            task.await?;
+            latencies.extend(task.await?);
         }
-        Ok::<_, tokio::task::JoinError>(())
+        Ok::<_, tokio::task::JoinError>(latencies)
     })?;
-    Ok(done.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64())
+    let rate = latencies.len() as f64 / start.elapsed().as_secs_f64();
+    latencies.sort_unstable();
+    let at = |part: f64| latencies[((latencies.len() - 1) as f64 * part) as usize];
+    Ok(format!(
+        "{rate:8.0} commits/s; p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}, worst {:.1?}",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    ))
 }
 
 /// Writes all documents with 256 callers, then dies as by a kill: nothing is closed.

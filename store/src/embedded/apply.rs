@@ -1,21 +1,24 @@
-//! Applying commits inside one write transaction: each all or none, each seeing those before it.
+//! Checking commits inside one write transaction, each all or none, each seeing those before it,
+//! and collecting them for the journal.
 
-use super::layout::{
-    BadRow, DOCUMENTS, DocumentKey, DocumentRow, FIELDS, FLOORS, FieldKey, META, META_LAST_TIME,
-    decode_document, document_key, encode_document, encode_field, field_bounds, field_key,
-};
+use super::journal::RowBuilder;
+use super::layout::{BadRow, FLOORS, RECORDS, RecordKey, decode_document, document_key};
+use super::overlay::{Overlay, is_whole};
 use crate::contract::{Commit, Committed, StoreError};
-use lockkeeper_core::{Delta, ResourceId, Version};
+use lockkeeper_core::{ResourceId, Version};
 use redb::{ReadableTable, Table, WriteTransaction};
+use std::collections::HashMap;
 
-/// The tables of a write transaction.
-pub(super) struct Tables<'txn> {
-    documents: Table<'txn, &'static DocumentKey, &'static [u8]>,
-    fields: Table<'txn, &'static FieldKey, &'static [u8]>,
+/// What commits are checked against, and where they go.
+pub(super) struct Batch<'txn, 'a> {
+    records: Table<'txn, &'static RecordKey, &'static [u8]>,
     floors: Table<'txn, u8, u64>,
-    meta: Table<'txn, &'static str, u64>,
-    /// Rows are put together here.
-    row: Vec<u8>,
+    overlay: &'a Overlay,
+    /// Versions that earlier commits of this transaction have made.
+    made: HashMap<ResourceId, Option<Version>>,
+    row: &'a mut RowBuilder,
+    /// Rows of the documents' table that the commits change.
+    rows: usize,
 }
 
 /// How one commit of a transaction went.
@@ -63,21 +66,19 @@ pub(super) fn validate(commit: &Commit) -> Result<(), StoreError> {
     }
 }
 
-impl<'txn> Tables<'txn> {
-    pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, redb::Error> {
-        Ok(Self {
-            documents: txn.open_table(DOCUMENTS)?,
-            fields: txn.open_table(FIELDS)?,
-            floors: txn.open_table(FLOORS)?,
-            meta: txn.open_table(META)?,
-            row: Vec::new(),
-        })
+impl<'txn, 'a> Batch<'txn, 'a> {
+    pub(super) fn open(
+        txn: &'txn WriteTransaction,
+        overlay: &'a Overlay,
+        row: &'a mut RowBuilder,
+    ) -> Result<Self, redb::Error> {
+        let (records, floors) = (txn.open_table(RECORDS)?, txn.open_table(FLOORS)?);
+        Ok(Self { records, floors, overlay, made: HashMap::new(), row, rows: 0 })
     }
 
-    /// Notes the time of this transaction.
-    pub(super) fn stamp(&mut self, micros: u64) -> Result<(), redb::Error> {
-        self.meta.insert(META_LAST_TIME, micros)?;
-        Ok(())
+    /// Rows that were committed, and the table they will be folded into.
+    pub(super) fn into_rows(self) -> (usize, Table<'txn, &'static RecordKey, &'static [u8]>) {
+        (self.rows, self.records)
     }
 
     /// Applies one commit.
@@ -86,26 +87,28 @@ impl<'txn> Tables<'txn> {
     /// Of redb: the whole transaction must be given up.
     pub(super) fn apply(&mut self, commit: &Commit) -> Result<Applied, redb::Error> {
         let mut conflicts = Vec::new();
-        let mut field_counts = Vec::with_capacity(commit.deltas.len());
         for delta in &commit.deltas {
-            let key = document_key(delta.id);
-            let row = self.documents.get(&key)?;
-            let found = match row.as_ref().map(|row| decode_document(&key, row.value())).transpose() {
-                Ok(row) => row.map(|row| (row.version, row.field_count)),
+            match self.version(delta.id)? {
+                Ok(version) if version == delta.expected => {}
+                Ok(version) => conflicts.push((delta.id, version)),
                 Err(bad) => return Ok(Applied::Damaged(bad)),
-            };
-            let version = found.map(|(version, _)| version);
-            if version != delta.expected {
-                conflicts.push((delta.id, version));
             }
-            field_counts.push(found.map_or(0, |(_, count)| count));
         }
         if !conflicts.is_empty() {
             return Ok(Applied::Conflict(conflicts));
         }
         let mut written = false;
-        for (delta, field_count) in commit.deltas.iter().zip(field_counts) {
-            written |= self.write(delta, field_count)?;
+        for delta in &commit.deltas {
+            if delta.expected.is_none() && delta.next.is_none() {
+                // It asked only that the document is not there.
+                continue;
+            }
+            let next = delta.next.as_ref().map(|next| (next.version, next.bytes.as_slice()));
+            let fields = delta.fields.iter().map(|(field, record)| (*field, record.as_deref()));
+            self.row.push(delta.id, is_whole(delta), next, fields);
+            self.made.insert(delta.id, next.map(|(version, _)| version));
+            self.rows += 1 + delta.fields.len();
+            written = true;
         }
         if let Some(floor) = commit.raise_floor {
             written |= self.raise_floor(commit.partition.0, floor)?;
@@ -113,40 +116,18 @@ impl<'txn> Tables<'txn> {
         Ok(if written { Applied::Written } else { Applied::Confirmed })
     }
 
-    /// Whether there was something to write.
-    fn write(&mut self, delta: &Delta, mut field_count: u32) -> Result<bool, redb::Error> {
-        let key = document_key(delta.id);
-        let Some(next) = &delta.next else {
-            if delta.expected.is_none() {
-                return Ok(false);
-            }
-            self.documents.remove(&key)?;
-            if field_count > 0 {
-                let (first, last) = field_bounds(delta.id);
-                self.fields.retain_in::<&FieldKey, _>(&first..=&last, |_, _| false)?;
-            }
-            return Ok(true);
-        };
-        for (field, bytes) in &delta.fields {
-            let key = field_key(delta.id, *field);
-            match bytes {
-                Some(bytes) => {
-                    encode_field(&mut self.row, &key, bytes);
-                    if self.fields.insert(&key, self.row.as_slice())?.is_none() {
-                        field_count += 1;
-                    }
-                }
-                None => {
-                    if self.fields.remove(&key)?.is_some() {
-                        field_count = field_count.saturating_sub(1);
-                    }
-                }
-            }
+    /// The version a document has now: in this transaction, in the overlay, in the table.
+    fn version(&self, id: ResourceId) -> Result<Result<Option<Version>, BadRow>, redb::Error> {
+        if let Some(version) = self.made.get(&id) {
+            return Ok(Ok(*version));
         }
-        let row = DocumentRow { version: next.version, field_count, header: &next.bytes };
-        encode_document(&mut self.row, &key, &row);
-        self.documents.insert(&key, self.row.as_slice())?;
-        Ok(true)
+        if let Some(pending) = self.overlay.get(id) {
+            return Ok(Ok(pending.version()));
+        }
+        let key = document_key(id);
+        let row = self.records.get(&key)?;
+        let document = row.as_ref().map(|row| decode_document(&key, row.value())).transpose();
+        Ok(document.map(|document| document.map(|document| document.version)))
     }
 
     fn raise_floor(&mut self, partition: u8, floor: u64) -> Result<bool, redb::Error> {

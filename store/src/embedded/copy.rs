@@ -1,13 +1,18 @@
-//! Copying a snapshot, table by table and row by checked row, into a new file.
+//! Copying what a view shows, document by checked document, into a new file. The journal is not
+//! copied: what it holds is in the documents of the copy.
 
+use super::documents::Documents;
 use super::error::{OpenError, guarded, store_error};
 use super::file::{new_file, remove_if_there, sync_dir_of};
 use super::layout::{
-    BadRow, DOCUMENTS, FIELDS, FLOORS, META, decode_document, decode_field, split_field_key,
+    DocumentRow, FLOORS, JOURNAL, META, RECORDS, RecordKey, document_key, encode_document, encode_field,
+    field_key,
 };
-use super::read::ReadError;
+use super::read::{PendingDocuments, ReadError, View};
 use super::tools::{BackupReport, ToolError};
-use redb::{Database, Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction};
+use crate::contract::StoredDocument;
+use lockkeeper_core::ResourceId;
+use redb::{Database, Key, ReadTransaction, ReadableTable, Table, TableDefinition, Value, WriteTransaction};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -24,10 +29,10 @@ pub(super) struct Rows {
     pub(super) fields: u64,
 }
 
-/// Copies what `snapshot` (of the file `source`) shows to the new file `dest`.
+/// Copies what `view` (of the file `source`) shows to the new file `dest`.
 pub(super) fn backup(
     source: &Path,
-    snapshot: &ReadTransaction,
+    view: View<PendingDocuments>,
     dest: &Path,
 ) -> Result<BackupReport, ToolError> {
     // A late check repeats this atomically; here it saves the work.
@@ -35,7 +40,7 @@ pub(super) fn backup(
         return Err(ToolError::DestinationExists { path: dest.to_path_buf() });
     }
     let partial = partial_name(dest);
-    let made = make(source, snapshot, &partial)
+    let made = make(source, view, &partial)
         .and_then(|rows| publish_new(&partial, dest).map(|()| rows))
         .and_then(|rows| {
             let bytes = fs::metadata(dest).map_err(OpenError::io(dest))?.len();
@@ -56,7 +61,7 @@ fn partial_name(dest: &Path) -> PathBuf {
     dest.with_file_name(name)
 }
 
-fn make(source: &Path, snapshot: &ReadTransaction, partial: &Path) -> Result<Rows, ToolError> {
+fn make(source: &Path, view: View<PendingDocuments>, partial: &Path) -> Result<Rows, ToolError> {
     remove_if_there(partial).map_err(OpenError::io(partial))?;
     let file = new_file(partial).map_err(OpenError::io(partial))?;
     let there = |error: redb::Error| ToolError::from(OpenError::redb(partial, error));
@@ -65,7 +70,7 @@ fn make(source: &Path, snapshot: &ReadTransaction, partial: &Path) -> Result<Row
         .create_file(file)
         .map_err(|error| there(error.into()))?;
     let txn = db.begin_write().map_err(|error| there(error.into()))?;
-    let rows = match guarded(|| copy_rows(snapshot, Some(&txn))) {
+    let rows = match guarded(|| copy_rows(view, Some(&txn))) {
         Ok(Ok(rows)) => rows,
         Ok(Err(CopyError::Write(error))) => return Err(there(error)),
         Ok(Err(CopyError::Read(ReadError::Redb(error)))) => return Err(store_error(source, error).into()),
@@ -109,41 +114,65 @@ fn writing(error: impl Into<redb::Error>) -> CopyError {
 }
 
 /// Reads and checks every row, and writes it to `to` if there is one.
-pub(super) fn copy_rows(from: &ReadTransaction, to: Option<&WriteTransaction>) -> Result<Rows, CopyError> {
-    let mut claimed: u64 = 0;
-    let documents = copy_table(from, to, DOCUMENTS, |key, row| {
-        claimed += u64::from(decode_document(key, row)?.field_count);
-        Ok(())
-    })?;
-    let fields = copy_table(from, to, FIELDS, |key, row| {
-        split_field_key(key)?;
-        decode_field(key, row).map(|_| ())
-    })?;
-    if claimed != fields {
-        let text = format!("its documents name {claimed} fields, but there are {fields}");
-        return Err(CopyError::Read(ReadError::Row(BadRow(text))));
+pub(super) fn copy_rows(
+    from: View<PendingDocuments>,
+    to: Option<&WriteTransaction>,
+) -> Result<Rows, CopyError> {
+    let View { txn, pending } = from;
+    let mut target = to.map(|to| to.open_table(RECORDS)).transpose().map_err(writing)?;
+    let (mut rows, mut row) = (Rows::default(), Vec::new());
+    let mut documents = Documents::new(&txn, ResourceId(0), ResourceId(u64::MAX), pending.into_iter())
+        .map_err(CopyError::Read)?;
+    while let Some(document) = documents.next().map_err(CopyError::Read)? {
+        rows.documents += 1;
+        rows.fields += document.fields.len() as u64;
+        if let Some(target) = &mut target {
+            write(target, &document, &mut row).map_err(writing)?;
+        }
     }
-    copy_table(from, to, FLOORS, |_, _| Ok(()))?;
-    copy_table(from, to, META, |_, _| Ok(()))?;
-    Ok(Rows { documents, fields })
+    drop(target);
+    copy_table(&txn, to, FLOORS)?;
+    copy_table(&txn, to, META)?;
+    if let Some(to) = to {
+        // An empty one, as in every file.
+        to.open_table(JOURNAL).map_err(writing)?;
+    }
+    Ok(rows)
+}
+
+fn write(
+    target: &mut Table<'_, &'static RecordKey, &'static [u8]>,
+    document: &StoredDocument,
+    row: &mut Vec<u8>,
+) -> Result<(), redb::Error> {
+    let key = document_key(document.id);
+    let field_count = document.fields.len() as u32;
+    encode_document(
+        row,
+        &key,
+        &DocumentRow { version: document.version, field_count, header: &document.header },
+    );
+    target.insert(&key, row.as_slice())?;
+    for (field, record) in &document.fields {
+        let key = field_key(document.id, *field);
+        encode_field(row, &key, record);
+        target.insert(&key, row.as_slice())?;
+    }
+    Ok(())
 }
 
 fn copy_table<K: Key + 'static, V: Value + 'static>(
     from: &ReadTransaction,
     to: Option<&WriteTransaction>,
     table: TableDefinition<'static, K, V>,
-    mut check: impl FnMut(K::SelfType<'_>, V::SelfType<'_>) -> Result<(), BadRow>,
-) -> Result<u64, CopyError> {
+) -> Result<(), CopyError> {
     let source = from.open_table(table).map_err(reading)?;
     let mut target = to.map(|txn| txn.open_table(table)).transpose().map_err(writing)?;
-    let mut count = 0;
     for row in source.iter().map_err(reading)? {
         let (key, value) = row.map_err(reading)?;
-        check(key.value(), value.value()).map_err(|row| CopyError::Read(ReadError::Row(row)))?;
         if let Some(target) = &mut target {
             target.insert(key.value(), value.value()).map_err(writing)?;
         }
-        count += 1;
     }
-    Ok(count)
+    Ok(())
 }

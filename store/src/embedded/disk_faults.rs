@@ -57,6 +57,12 @@ impl Stall {
         changed.wait_while(&mut state, |state| !state.reached);
     }
 
+    /// Whether a call hangs, or has.
+    #[must_use]
+    pub fn is_reached(&self) -> bool {
+        self.state.0.lock().reached
+    }
+
     /// Lets the hanging call and all later ones go on.
     pub fn end(&self) {
         let (state, changed) = &*self.state;

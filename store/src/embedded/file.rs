@@ -6,9 +6,11 @@
 use super::clock::wall_micros;
 use super::disk::{Disk, Faults};
 use super::error::{OpenError, guarded};
+use super::journal::Journal;
 use super::layout::{
-    DATA_FILE, DOCUMENTS, FIELDS, FLOORS, FORMAT, META, META_CREATED_AT, META_FORMAT, META_LAST_TIME,
+    BadRow, DATA_FILE, FLOORS, FORMAT, JOURNAL, META, META_CREATED_AT, META_FORMAT, META_LAST_TIME, RECORDS,
 };
+use super::overlay::Overlay;
 use redb::{Database, ReadableDatabase};
 use rustix::fs::{Advice, fadvise};
 use std::fs::{self, File, OpenOptions};
@@ -27,6 +29,10 @@ pub(super) struct Opened {
     pub(super) db: Database,
     /// The store's time of its last transaction, microseconds.
     pub(super) last_time: u64,
+    /// What its journal holds.
+    pub(super) overlay: Overlay,
+    /// Where its journal stands.
+    pub(super) journal: Journal,
 }
 
 /// How to open a file.
@@ -69,8 +75,8 @@ fn create(path: &Path, unfinished: &Path) -> Result<(), OpenError> {
 fn initialise(file: File) -> Result<(), redb::Error> {
     let db = Database::builder().create_file(file)?;
     let txn = db.begin_write()?;
-    txn.open_table(DOCUMENTS)?;
-    txn.open_table(FIELDS)?;
+    txn.open_table(RECORDS)?;
+    txn.open_table(JOURNAL)?;
     txn.open_table(FLOORS)?;
     {
         let now = wall_micros();
@@ -141,13 +147,16 @@ fn open_checked(path: &Path, file: File, opening: &Opening) -> Result<Opened, Op
         return Err(OpenError::damaged(path, "its pages do not match their checksums"));
     }
     let last_time = check_meta(path, &db)?;
+    let (journal, overlay) = replay(&db)
+        .map_err(|error| OpenError::redb(path, error))?
+        .map_err(|row| OpenError::damaged(path, row.0))?;
     if opening.writable {
         if repaired.load(Ordering::Relaxed) {
             tracing::info!(path = %path.display(), "the database was not closed in order; it was recovered");
         }
         disk.release().map_err(OpenError::io(path))?;
     }
-    Ok(Opened { db, last_time })
+    Ok(Opened { db, last_time, overlay, journal })
 }
 
 fn check_meta(path: &Path, db: &Database) -> Result<u64, OpenError> {
@@ -176,8 +185,11 @@ fn check_meta(path: &Path, db: &Database) -> Result<u64, OpenError> {
 
 fn check_tables(db: &Database) -> Result<(), redb::Error> {
     let txn = db.begin_read()?;
-    txn.open_table(DOCUMENTS)?;
-    txn.open_table(FIELDS)?;
+    txn.open_table(RECORDS)?;
     txn.open_table(FLOORS)?;
     Ok(())
+}
+
+fn replay(db: &Database) -> Result<Result<(Journal, Overlay), BadRow>, redb::Error> {
+    Journal::replay(&db.begin_read()?.open_table(JOURNAL)?)
 }

@@ -9,13 +9,13 @@ pub const FORMAT: u64 = 1;
 /// The database's name in the data directory.
 pub const DATA_FILE: &str = "lockkeeper.redb";
 
-pub(super) type DocumentKey = [u8; 8];
-pub(super) type FieldKey = [u8; 17];
+/// Resource id, kind, sequence number: all of a document lies together, its own row first.
+pub(super) type RecordKey = [u8; 17];
 
-/// Document rows by resource id, so the order of keys is the order of ids.
-pub(super) const DOCUMENTS: TableDefinition<'static, &DocumentKey, &[u8]> = TableDefinition::new("documents");
-/// Field rows by resource id, kind, sequence number.
-pub(super) const FIELDS: TableDefinition<'static, &FieldKey, &[u8]> = TableDefinition::new("fields");
+/// Documents and their fields.
+pub(super) const RECORDS: TableDefinition<'static, &RecordKey, &[u8]> = TableDefinition::new("records");
+/// Changes that may not be in [`RECORDS`] yet, by transaction; see `journal.rs`.
+pub(super) const JOURNAL: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("journal");
 /// Token floors by partition.
 pub(super) const FLOORS: TableDefinition<'static, u8, u64> = TableDefinition::new("floors");
 /// Numbers about the file as a whole.
@@ -33,6 +33,8 @@ pub(super) const META_RESTORED_AT: &str = "restored_at";
 
 const DOCUMENT_HEAD_BYTES: usize = 24;
 const FIELD_HEAD_BYTES: usize = 4;
+/// The kind of a document's own row; fields have theirs from 1 on.
+const KIND_DOCUMENT: u8 = 0;
 
 /// A row whose checksum or shape is wrong.
 #[derive(Debug)]
@@ -47,24 +49,20 @@ pub(super) struct DocumentRow<'a> {
     pub(super) header: &'a [u8],
 }
 
-pub(super) const fn document_key(id: ResourceId) -> DocumentKey {
-    id.0.to_be_bytes()
+pub(super) fn document_key(id: ResourceId) -> RecordKey {
+    raw_key(id, KIND_DOCUMENT, 0)
 }
 
-pub(super) const fn document_id(key: &DocumentKey) -> ResourceId {
-    ResourceId(u64::from_be_bytes(*key))
+pub(super) fn field_key(id: ResourceId, field: Field) -> RecordKey {
+    raw_key(id, field.kind as u8, field.seq)
 }
 
-pub(super) fn field_key(id: ResourceId, field: Field) -> FieldKey {
-    raw_field_key(id, field.kind as u8, field.seq)
+/// The largest key a row of this document can have; the smallest is [`document_key`].
+pub(super) fn last_key(id: ResourceId) -> RecordKey {
+    raw_key(id, u8::MAX, u64::MAX)
 }
 
-/// The smallest and largest key a field of this document can have.
-pub(super) fn field_bounds(id: ResourceId) -> (FieldKey, FieldKey) {
-    (raw_field_key(id, 0, 0), raw_field_key(id, u8::MAX, u64::MAX))
-}
-
-fn raw_field_key(id: ResourceId, kind: u8, seq: u64) -> FieldKey {
+fn raw_key(id: ResourceId, kind: u8, seq: u64) -> RecordKey {
     let mut key = [0; 17];
     key[..8].copy_from_slice(&id.0.to_be_bytes());
     key[8] = kind;
@@ -72,15 +70,21 @@ fn raw_field_key(id: ResourceId, kind: u8, seq: u64) -> FieldKey {
     key
 }
 
-pub(super) fn split_field_key(key: &FieldKey) -> Result<(ResourceId, Field), BadRow> {
-    let id = ResourceId(be_u64(&key[..8]));
-    let kind = FieldKind::from_u8(key[8])
-        .ok_or_else(|| BadRow(format!("document {id} has a field of the unknown kind {}", key[8])))?;
-    Ok((id, Field { kind, seq: be_u64(&key[9..]) }))
+/// Whose row this is.
+pub(super) fn key_id(key: &RecordKey) -> ResourceId {
+    ResourceId(be_u64(&key[..8]))
+}
+
+/// Which field this row is.
+pub(super) fn key_field(key: &RecordKey) -> Result<Field, BadRow> {
+    let kind = FieldKind::from_u8(key[8]).ok_or_else(|| {
+        BadRow(format!("document {} has a field of the unknown kind {}", key_id(key), key[8]))
+    })?;
+    Ok(Field { kind, seq: be_u64(&key[9..]) })
 }
 
 /// Writes a document row into `row`, replacing what was there.
-pub(super) fn encode_document(row: &mut Vec<u8>, key: &DocumentKey, document: &DocumentRow<'_>) {
+pub(super) fn encode_document(row: &mut Vec<u8>, key: &RecordKey, document: &DocumentRow<'_>) {
     row.clear();
     row.extend_from_slice(&document.version.generation.to_be_bytes());
     row.extend_from_slice(&document.version.counter.to_be_bytes());
@@ -90,8 +94,8 @@ pub(super) fn encode_document(row: &mut Vec<u8>, key: &DocumentKey, document: &D
     row.extend_from_slice(document.header);
 }
 
-pub(super) fn decode_document<'a>(key: &DocumentKey, row: &'a [u8]) -> Result<DocumentRow<'a>, BadRow> {
-    let bad = |what| BadRow(format!("the row of document {} {what}", document_id(key)));
+pub(super) fn decode_document<'a>(key: &RecordKey, row: &'a [u8]) -> Result<DocumentRow<'a>, BadRow> {
+    let bad = |what| BadRow(format!("the row of document {} {what}", key_id(key)));
     let (head, header) = row.split_at_checked(DOCUMENT_HEAD_BYTES).ok_or_else(|| bad("is too short"))?;
     if checksum(&[key, &head[..20], header]) != be_u32(&head[20..]) {
         return Err(bad("does not match its checksum"));
@@ -101,35 +105,32 @@ pub(super) fn decode_document<'a>(key: &DocumentKey, row: &'a [u8]) -> Result<Do
 }
 
 /// Writes a field row into `row`, replacing what was there.
-pub(super) fn encode_field(row: &mut Vec<u8>, key: &FieldKey, bytes: &[u8]) {
+pub(super) fn encode_field(row: &mut Vec<u8>, key: &RecordKey, bytes: &[u8]) {
     row.clear();
     row.extend_from_slice(&checksum(&[key, bytes]).to_be_bytes());
     row.extend_from_slice(bytes);
 }
 
-pub(super) fn decode_field<'a>(key: &FieldKey, row: &'a [u8]) -> Result<&'a [u8], BadRow> {
+pub(super) fn decode_field<'a>(key: &RecordKey, row: &'a [u8]) -> Result<&'a [u8], BadRow> {
     match row.split_at_checked(FIELD_HEAD_BYTES) {
         Some((sum, bytes)) if checksum(&[key, bytes]) == be_u32(sum) => Ok(bytes),
-        _ => Err(BadRow(format!(
-            "a field of document {} does not match its checksum",
-            ResourceId(be_u64(&key[..8]))
-        ))),
+        _ => Err(BadRow(format!("a field of document {} does not match its checksum", key_id(key)))),
     }
 }
 
 /// CRC-32 (IEEE) of the parts, one after another. redb checks its pages only while opening: this
 /// is for what goes bad later. The key is part of it, so a row that strayed is noticed.
-fn checksum(parts: &[&[u8]]) -> u32 {
+pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
 }
 
-fn be_u64(bytes: &[u8]) -> u64 {
+pub(super) fn be_u64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn be_u32(bytes: &[u8]) -> u32 {
+pub(super) fn be_u32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
@@ -162,13 +163,13 @@ mod tests {
     #[test]
     fn keys_sort_like_what_they_name() {
         let (low, high) = (ResourceId(0x00ff), ResourceId(0x0100));
-        assert!(document_key(low) < document_key(high));
         let field = Field { kind: FieldKind::Ticket, seq: 256 };
         let key = field_key(low, field);
-        let (first, last) = field_bounds(low);
-        assert!(first < key && key < last && last < field_bounds(high).0);
+        let (first, last) = (document_key(low), last_key(low));
+        assert!(first < key && key < last && last < document_key(high));
         assert!(field_key(low, Field { seq: 255, ..field }) < key);
-        assert_eq!(split_field_key(&key).unwrap(), (low, field));
+        assert_eq!((key_id(&key), key_field(&key).unwrap()), (low, field));
+        assert!(key_field(&first).is_err() && key_field(&last).is_err());
         let mut row = Vec::new();
         encode_field(&mut row, &key, b"bytes");
         assert_eq!(decode_field(&key, &row).unwrap(), b"bytes");

@@ -2,6 +2,10 @@
 //!
 //! Reads run in the calling thread on a snapshot. Writes go through a bounded channel to one
 //! writer thread, which puts what waits into one transaction with one fsync: see `writer.rs`.
+//!
+//! A commit appends to the journal and touches no other page (`journal.rs`); what the journal
+//! holds is in memory as well, the overlay (`overlay.rs`), through which readers look at the
+//! documents' table (`documents.rs`). The writer moves it there bit by bit (`fold.rs`).
 
 mod apply;
 mod clock;
@@ -9,11 +13,15 @@ mod copy;
 mod disk;
 #[cfg(any(test, feature = "testing"))]
 pub mod disk_faults;
+mod documents;
 mod error;
 mod file;
+mod fold;
+mod journal;
 mod layout;
 mod lock;
 mod options;
+mod overlay;
 mod read;
 mod shared;
 #[cfg(test)]
@@ -35,17 +43,20 @@ pub use tools::{
 use crate::contract::{Commit, Committed, Loaded, Page, Store, StoreError, StoreFuture};
 use crossbeam_channel::{Sender, TrySendError};
 use disk::Faults;
-use file::Opening;
+use file::{Opened, Opening};
+use fold::{Fold, FoldLimits};
 use lock::DirLock;
 use lockkeeper_core::{ResourceId, Timestamp};
+use overlay::Overlay;
 use parking_lot::Mutex;
-use shared::Shared;
+use read::{ReadError, View};
+use shared::{Base, Shared};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use writer::{Job, Writer};
+use writer::{Job, Known, Writer};
 
 /// A store in one file. Dropping it closes it: what waits is written first.
 #[derive(Debug)]
@@ -64,7 +75,7 @@ impl EmbeddedStore {
     /// # Errors
     /// See [`OpenError`]; a file that was refused is left as it was.
     pub fn open(options: EmbeddedOptions) -> Result<Arc<Self>, OpenError> {
-        Self::open_with(options, Faults::default())
+        Self::open_with(options, Faults::default(), FoldLimits::default())
     }
 
     /// Like [`Self::open`], on a disk that fails when the test says so.
@@ -76,20 +87,26 @@ impl EmbeddedStore {
         options: EmbeddedOptions,
         faults: Arc<disk_faults::DiskFaults>,
     ) -> Result<Arc<Self>, OpenError> {
-        Self::open_with(options, Faults { plan: Some(faults) })
+        Self::open_with(options, Faults { plan: Some(faults) }, FoldLimits::default())
     }
 
-    fn open_with(options: EmbeddedOptions, faults: Faults) -> Result<Arc<Self>, OpenError> {
+    fn open_with(
+        options: EmbeddedOptions,
+        faults: Faults,
+        limits: FoldLimits,
+    ) -> Result<Arc<Self>, OpenError> {
         let data_dir = &options.data_dir;
         let lock = DirLock::acquire(data_dir)?;
         let opening =
             Opening { cache_bytes: options.cache_bytes, faults, distrust_cache: false, writable: true };
-        let opened = file::open_or_create(data_dir, &opening)?;
-        let last_stamp = opened.last_time;
-        let shared = Arc::new(Shared::new(data_dir.join(DATA_FILE), opening, opened));
+        let Opened { db, last_time, overlay, journal } = file::open_or_create(data_dir, &opening)?;
+        let base = Base { db, overlay };
+        let shared = Arc::new(Shared::new(data_dir.join(DATA_FILE), opening, last_time, base));
         let queue_limit = options.queue_limit.max(1);
         let (jobs, waiting) = crossbeam_channel::bounded(queue_limit);
-        let writer = Writer::new(Arc::clone(&shared), waiting, options.batch_limit, last_stamp, lock);
+        let known = Known { last_stamp: last_time, journal };
+        let writer =
+            Writer::new(Arc::clone(&shared), waiting, options.batch_limit, known, Fold::new(limits), lock);
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run())
@@ -114,8 +131,8 @@ impl EmbeddedStore {
     /// # Errors
     /// See [`ToolError`]; `dest` then does not exist (or is what it was).
     pub fn backup_to(&self, dest: &Path) -> Result<BackupReport, ToolError> {
-        let snapshot = self.shared.snapshot()?;
-        copy::backup(&self.shared.path, &snapshot, dest)
+        let view = self.shared.view(read::pending_all)?;
+        copy::backup(&self.shared.path, view, dest)
     }
 
     /// Hands a job to the writer and waits for its answer, at most as long as a caller waits.
@@ -140,11 +157,12 @@ impl EmbeddedStore {
         }
     }
 
-    fn read<T>(
+    fn read<P, T>(
         &self,
-        work: impl FnOnce(&redb::ReadTransaction) -> Result<T, read::ReadError>,
+        pending: impl FnOnce(&Overlay) -> P,
+        work: impl FnOnce(View<P>) -> Result<T, ReadError>,
     ) -> Result<T, StoreError> {
-        let result = self.shared.read(work);
+        let result = self.shared.read(pending, work);
         if result.as_ref().is_err_and(|error| *error != StoreError::Closed) {
             // redb may have locked itself after this: the writer sees to it. A full queue is as
             // good, since any write shows the same.
@@ -170,7 +188,7 @@ impl Store for EmbeddedStore {
     }
 
     fn load(&self, id: ResourceId) -> StoreFuture<'_, Result<Loaded, StoreError>> {
-        Box::pin(async move { self.read(|txn| read::load(txn, id)) })
+        Box::pin(async move { self.read(|overlay| overlay.get(id).cloned(), |view| read::load(view, id)) })
     }
 
     fn commit(&self, commit: Commit) -> StoreFuture<'_, Result<Committed, StoreError>> {
@@ -181,7 +199,12 @@ impl Store for EmbeddedStore {
     }
 
     fn list(&self, from: Option<ResourceId>, limit: usize) -> StoreFuture<'_, Result<Page, StoreError>> {
-        Box::pin(async move { self.read(|txn| read::list(txn, from, limit)) })
+        Box::pin(async move {
+            self.read(
+                |overlay| read::pending_page(overlay, from, limit),
+                |view| read::list(view, from, limit),
+            )
+        })
     }
 
     fn probe(&self) -> StoreFuture<'_, Result<(), StoreError>> {

@@ -5,10 +5,12 @@ use super::copy::{self, CopyError, Rows, copy_rows};
 use super::disk::Faults;
 use super::error::{OpenError, guarded};
 use super::file::{self, Opened, Opening, new_file, publish, remove_if_there};
+use super::fold::{Fold, FoldLimits};
+use super::journal::RowBuilder;
 use super::layout::{DATA_FILE, FLOORS, META, META_LAST_TIME, META_RESTORED_AT};
 use super::lock::DirLock;
 use super::options::DEFAULT_CACHE_BYTES;
-use super::read::ReadError;
+use super::read::{PendingDocuments, ReadError, View, pending_all};
 use crate::contract::StoreError;
 use lockkeeper_core::resource::PARTITIONS;
 use redb::{Database, ReadableDatabase, ReadableTable};
@@ -102,8 +104,8 @@ pub enum ToolError {
 /// See [`ToolError`]; `dest` then does not exist (or is what it was).
 pub fn backup(data_dir: &Path, dest: &Path) -> Result<BackupReport, ToolError> {
     let (_lock, path, opened) = open_exclusively(data_dir, &for_reading())?;
-    let snapshot = opened.db.begin_read().map_err(|error| OpenError::redb(&path, error))?;
-    copy::backup(&path, &snapshot, dest)
+    let view = view(&opened).map_err(|error| OpenError::redb(&path, error))?;
+    copy::backup(&path, view, dest)
 }
 
 /// Makes the file as small as it can be. No server may use the directory.
@@ -114,7 +116,10 @@ pub fn compact(data_dir: &Path) -> Result<CompactReport, ToolError> {
     let (_lock, path, opened) = open_exclusively(data_dir, &for_writing())?;
     let size = || fs::metadata(&path).map(|metadata| metadata.len()).map_err(OpenError::io(&path));
     let before_bytes = size()?;
-    let mut db = opened.db;
+    // Otherwise the journal's rows would be moved, not removed.
+    let mut db = guarded(|| fold_all(opened))
+        .map_err(|panic| OpenError::damaged(&path, panic))?
+        .map_err(|error| OpenError::redb(&path, error))?;
     for _ in 0..COMPACT_MAX_PASSES {
         let moved = guarded(|| db.compact()).map_err(|panic| OpenError::damaged(&path, panic))?;
         if !moved.map_err(|error| OpenError::redb(&path, error))? {
@@ -123,6 +128,22 @@ pub fn compact(data_dir: &Path) -> Result<CompactReport, ToolError> {
     }
     drop(db);
     Ok(CompactReport { before_bytes, after_bytes: size()? })
+}
+
+/// Folds the whole journal.
+fn fold_all(opened: Opened) -> Result<Database, redb::Error> {
+    let Opened { db, last_time, mut overlay, mut journal } = opened;
+    let mut fold = Fold::new(FoldLimits::default());
+    let mut row = RowBuilder::default();
+    let mut stamp = last_time;
+    while !fold.is_done(&overlay, &journal) {
+        stamp += 1;
+        let txn = db.begin_write()?;
+        let folded = fold.alone(&txn, &overlay, &mut journal, &mut row, stamp)?;
+        txn.commit()?;
+        fold.publish(&mut overlay, &mut journal, folded, std::iter::empty());
+    }
+    Ok(db)
 }
 
 /// Makes `file`, a backup, the database of `data_dir`. Checks it fully before anything changes,
@@ -192,7 +213,7 @@ fn prepare(source: &Path, restoring: &Path, replaced: Option<&Path>) -> Result<(
         other => other,
     };
     let opened = file::open(restoring, &for_writing()).map_err(named)?;
-    let rows = check_rows(&opened.db).map_err(|error| match error {
+    let rows = check_rows(&opened).map_err(|error| match error {
         ReadError::Redb(error) => named(OpenError::redb(source, error)),
         ReadError::Row(row) => OpenError::damaged(source, row.0),
     })?;
@@ -209,9 +230,14 @@ fn copy_file(source: &Path, restoring: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn check_rows(db: &Database) -> Result<Rows, ReadError> {
-    let snapshot = db.begin_read()?;
-    match guarded(|| copy_rows(&snapshot, None)) {
+/// All that an opened database holds.
+fn view(opened: &Opened) -> Result<View<PendingDocuments>, redb::Error> {
+    Ok(View { txn: opened.db.begin_read()?, pending: pending_all(&opened.overlay) })
+}
+
+fn check_rows(opened: &Opened) -> Result<Rows, ReadError> {
+    let view = view(opened)?;
+    match guarded(|| copy_rows(view, None)) {
         Ok(Ok(rows)) => Ok(rows),
         Ok(Err(CopyError::Read(error))) => Err(error),
         Ok(Err(CopyError::Write(error))) => Err(ReadError::Redb(error)),

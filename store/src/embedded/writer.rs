@@ -1,18 +1,24 @@
-//! The one thread that writes: takes what waits, writes it in one transaction with one fsync,
-//! then answers everyone.
+//! The one thread that writes: takes what waits, appends it to the journal in one transaction with
+//! one fsync, shows it to the readers, then answers everyone. What the journal holds it folds into
+//! the documents' table, a little beside commits and the rest when nobody asks for anything.
 //!
 //! After an I/O error redb refuses all further work until the file is opened again. The writer
 //! does that by itself, and the time stamp of the last transaction in the file then tells whether
 //! the failed one happened.
 
-use super::apply::{Applied, Tables};
+use super::apply::{Applied, Batch};
 use super::error::{damaged, guarded, store_error};
 use super::file::{self, Opened, Opening};
+use super::fold::{Fold, JOURNAL_ROWS_PER_ROW};
+use super::journal::{Journal, RowBuilder};
+use super::layout::{JOURNAL, META, META_LAST_TIME};
 use super::lock::DirLock;
-use super::shared::{Shared, Slot};
+use super::overlay::{Change, Folded};
+use super::shared::{Base, Shared, Slot};
 use crate::contract::{Commit, Committed, StoreError};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use redb::{Database, Durability};
+use lockkeeper_core::ResourceId;
+use redb::{Durability, WriteTransaction};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -21,6 +27,9 @@ use tokio::sync::oneshot;
 const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest pause; each failure doubles it up to here.
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A store that closes folds no longer than this: what is left in the journal is safe there, and
+/// only makes the next start read it.
+const CLOSE_FOLD_BUDGET: Duration = Duration::from_millis(250);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -76,14 +85,32 @@ struct Pause {
     cause: StoreError,
 }
 
+/// What the writer knows of the file.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The stamp of the last transaction that is known to be in the file, microseconds.
+    pub(super) last_stamp: u64,
+    /// Where its journal stands.
+    pub(super) journal: Journal,
+}
+
+/// A transaction that is ready to be committed.
+struct Prepared {
+    txn: WriteTransaction,
+    /// What it folds.
+    folded: Vec<(ResourceId, Folded)>,
+}
+
 /// The writer's state; lives on its thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     jobs: Receiver<Job>,
     batch_limit: usize,
-    /// The stamp of the last transaction that is known to be in the file, microseconds.
-    last_stamp: u64,
+    known: Known,
+    fold: Fold,
+    /// The journal's next row is put together here.
+    row: RowBuilder,
     stage: Stage,
     /// What became of the jobs of the current batch, in their order.
     applied: Vec<Applied>,
@@ -97,14 +124,17 @@ impl Writer {
         shared: Arc<Shared>,
         jobs: Receiver<Job>,
         batch_limit: usize,
-        last_stamp: u64,
+        known: Known,
+        fold: Fold,
         lock: DirLock,
     ) -> Self {
         Self {
             shared,
             jobs,
             batch_limit: batch_limit.max(1),
-            last_stamp,
+            known,
+            fold,
+            row: RowBuilder::default(),
             stage: Stage::Preparing,
             applied: Vec::new(),
             pause: None,
@@ -120,7 +150,9 @@ impl Writer {
                 Ok(job) => batch.push(job),
                 Err(RecvTimeoutError::Timeout) => {
                     // A failure has set the next pause, and readers are told the cause.
-                    let _ = self.reopen_if_needed();
+                    if self.reopen_if_needed().is_ok() {
+                        self.fold_while_idle();
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -138,6 +170,10 @@ impl Writer {
                 break;
             }
         }
+        let deadline = Instant::now() + CLOSE_FOLD_BUDGET;
+        while self.can_fold() && Instant::now() < deadline {
+            self.fold_alone();
+        }
         let slot = std::mem::replace(&mut *self.shared.slot.write(), Slot::Closed);
         if let Err(panic) = guarded(|| drop(slot)) {
             tracing::error!(path = %self.shared.path.display(), %panic, "closing the database");
@@ -148,14 +184,63 @@ impl Writer {
         }
     }
 
-    /// The next job; while the file is not open, no longer than until the next attempt.
+    /// The next job. While the file is not open, no longer than until the next attempt; while there
+    /// is something to fold, no longer than until that shall begin.
     fn wait(&self) -> Result<Job, RecvTimeoutError> {
         match &self.pause {
             Some(pause) if !matches!(*self.shared.slot.read(), Slot::Open(_)) => {
                 self.jobs.recv_deadline(pause.until)
             }
+            _ if self.can_fold() => self.jobs.recv_timeout(self.fold.limits.idle),
             _ => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
+    }
+
+    /// Whether there is something to fold and the disk is well. After a failure it is left to the
+    /// commits and probes to find out that it is well again.
+    fn can_fold(&self) -> bool {
+        match &*self.shared.slot.read() {
+            Slot::Open(base) => {
+                self.pause.is_none() && !self.fold.is_done(&base.overlay, &self.known.journal)
+            }
+            Slot::Failed(_) | Slot::Closed => false,
+        }
+    }
+
+    /// Folds chunk after chunk until someone asks for something.
+    fn fold_while_idle(&mut self) {
+        while self.jobs.is_empty() && self.can_fold() {
+            self.fold_alone();
+        }
+    }
+
+    /// One transaction that does nothing but fold.
+    fn fold_alone(&mut self) {
+        let outcome =
+            guarded(|| self.write_fold()).unwrap_or_else(|panic| Err(damaged(&self.shared.path, &panic)));
+        match outcome {
+            Ok(()) => self.committed(),
+            Err(cause) => self.recover(&mut Vec::new(), cause),
+        }
+    }
+
+    fn write_fold(&mut self) -> Result<(), StoreError> {
+        self.stage = Stage::Preparing;
+        self.applied.clear();
+        let shared = Arc::clone(&self.shared);
+        let failed = |error: redb::Error| store_error(&shared.path, error);
+        let prepared = self.with_base(Self::prepare_fold)?.map_err(failed)?;
+        self.finish(prepared, &mut []).map_err(failed)
+    }
+
+    fn prepare_fold(&mut self, base: &Base) -> Result<Prepared, redb::Error> {
+        let mut txn = base.db.begin_write()?;
+        txn.set_durability(Durability::Immediate)?;
+        let stamp = self.next_stamp();
+        let journal = &mut self.known.journal;
+        let folded = self.fold.alone(&txn, &base.overlay, journal, &mut self.row, stamp)?;
+        self.stage = Stage::Committing { stamp };
+        Ok(Prepared { txn, folded })
     }
 
     fn work(&mut self, batch: &mut Vec<Job>) {
@@ -176,11 +261,8 @@ impl Writer {
             guarded(|| self.write(batch)).unwrap_or_else(|panic| Err(damaged(&self.shared.path, &panic)));
         match outcome {
             Ok(()) => {
-                if let Stage::Committing { stamp } = self.stage {
-                    self.last_stamp = stamp;
-                    if self.pause.take().is_some() {
-                        tracing::info!(path = %self.shared.path.display(), "the store can write again");
-                    }
+                if matches!(self.stage, Stage::Committing { .. }) {
+                    self.committed();
                     lockkeeper_telemetry::metrics().store_commit_batch(batch.len());
                 }
                 self.answer(batch);
@@ -189,47 +271,95 @@ impl Writer {
         }
     }
 
-    /// Writes a batch in one transaction; what became of each job is then in `applied`.
-    fn write(&mut self, batch: &[Job]) -> Result<(), StoreError> {
+    /// Notes that a transaction succeeded.
+    fn committed(&mut self) {
+        if let Stage::Committing { stamp } = self.stage {
+            self.known.last_stamp = stamp;
+        }
+        if self.pause.take().is_some() {
+            tracing::info!(path = %self.shared.path.display(), "the store can write again");
+        }
+    }
+
+    /// Writes a batch in one transaction and shows it to the readers; what became of each job is
+    /// then in `applied`.
+    fn write(&mut self, batch: &mut [Job]) -> Result<(), StoreError> {
         self.stage = Stage::Preparing;
         self.applied.clear();
         let shared = Arc::clone(&self.shared);
-        let slot = shared.slot.read();
-        let db = match &*slot {
-            Slot::Open(db) => db,
-            Slot::Failed(cause) => return Err(cause.clone()),
-            Slot::Closed => return Err(StoreError::Closed),
-        };
-        self.write_to(db, batch).map_err(|error| store_error(&shared.path, error))
+        let failed = |error: redb::Error| store_error(&shared.path, error);
+        match self.with_base(|writer, base| writer.prepare(base, batch))?.map_err(failed)? {
+            Some(prepared) => self.finish(prepared, batch).map_err(failed),
+            None => Ok(()),
+        }
     }
 
-    fn write_to(&mut self, db: &Database, batch: &[Job]) -> Result<(), redb::Error> {
+    /// Works with the open database; readers may read meanwhile.
+    fn with_base<T>(&mut self, work: impl FnOnce(&mut Self, &Base) -> T) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        match &*shared.slot.read() {
+            Slot::Open(base) => Ok(work(self, base)),
+            Slot::Failed(cause) => Err(cause.clone()),
+            Slot::Closed => Err(StoreError::Closed),
+        }
+    }
+
+    /// Strictly greater than every stamp before, so that it names its transaction.
+    fn next_stamp(&self) -> u64 {
+        self.shared.clock.now().as_micros().max(self.known.last_stamp + 1)
+    }
+
+    /// Puts a batch into a transaction; `None` if there is nothing to write.
+    fn prepare(&mut self, base: &Base, batch: &[Job]) -> Result<Option<Prepared>, redb::Error> {
+        let Base { db, overlay } = base;
         let mut txn = db.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
+        self.row.clear();
         let mut written = false;
-        {
-            let mut tables = Tables::open(&txn)?;
-            for job in batch {
-                let applied = match job {
-                    Job::Commit(commit, _) => tables.apply(commit)?,
-                    Job::Probe(_) => Applied::Written,
-                    Job::Look | Job::Close => Applied::Confirmed,
-                };
-                written |= matches!(applied, Applied::Written);
-                self.applied.push(applied);
-            }
-            if written {
-                // Strictly greater than every stamp before, so that it names this transaction.
-                let stamp = self.shared.clock.now().as_micros().max(self.last_stamp + 1);
-                tables.stamp(stamp)?;
-                drop(tables);
-                self.stage = Stage::Committing { stamp };
-            }
+        let mut checked = Batch::open(&txn, overlay, &mut self.row)?;
+        for job in batch {
+            let applied = match job {
+                Job::Commit(commit, _) => checked.apply(commit)?,
+                Job::Probe(_) => Applied::Written,
+                Job::Look | Job::Close => Applied::Confirmed,
+            };
+            written |= matches!(applied, Applied::Written);
+            self.applied.push(applied);
         }
-        if written {
-            txn.commit()?
-        } else {
-            txn.abort()?
+        let (rows, mut records) = checked.into_rows();
+        if !written {
+            drop(records);
+            txn.abort()?;
+            return Ok(None);
+        }
+        let journal = &mut self.known.journal;
+        let budget = self.fold.beside(overlay, journal, rows, self.row.len());
+        // A disk that just failed may be full: then only what was asked for.
+        let budget = budget.filter(|_| self.pause.is_none());
+        let folded = match budget {
+            Some(budget) => self.fold.run(overlay, journal, &mut records, &mut self.row, budget)?,
+            None => Vec::new(),
+        };
+        drop(records);
+        if !self.row.is_empty() {
+            let mut table = txn.open_table(JOURNAL)?;
+            journal.append(&mut table, &mut self.row)?;
+            journal.truncate(&mut table, JOURNAL_ROWS_PER_ROW)?;
+        }
+        let stamp = self.next_stamp();
+        txn.open_table(META)?.insert(META_LAST_TIME, stamp)?;
+        self.stage = Stage::Committing { stamp };
+        Ok(Some(Prepared { txn, folded }))
+    }
+
+    /// Makes a transaction durable, then shows it to the readers, before anyone is answered.
+    fn finish(&mut self, prepared: Prepared, batch: &mut [Job]) -> Result<(), redb::Error> {
+        let Prepared { txn, folded } = prepared;
+        txn.commit()?;
+        let applied = self.applied.iter().map(|applied| matches!(applied, Applied::Written));
+        let changes = batch.iter_mut().zip(applied).filter(|(_, written)| *written).flat_map(changes_of);
+        if let Slot::Open(Base { overlay, .. }) = &mut *self.shared.slot.write() {
+            self.fold.publish(overlay, &mut self.known.journal, folded, changes);
         }
         Ok(())
     }
@@ -291,9 +421,10 @@ impl Writer {
         let _ = guarded(|| drop(old));
         let opening = Opening { distrust_cache: true, ..shared.opening.clone() };
         match file::open(&shared.path, &opening) {
-            Ok(Opened { db, last_time }) => {
-                self.last_stamp = last_time;
-                *shared.slot.write() = Slot::Open(db);
+            Ok(Opened { db, last_time, overlay, journal }) => {
+                self.known = Known { last_stamp: last_time, journal };
+                self.fold = Fold::new(self.fold.limits);
+                *shared.slot.write() = Slot::Open(Base { db, overlay });
                 Ok(last_time)
             }
             Err(error) => {
@@ -308,4 +439,14 @@ impl Writer {
         let length = self.pause.as_ref().map_or(RETRY_MIN, |pause| (pause.length * 2).min(RETRY_MAX));
         self.pause = Some(Pause { until: Instant::now() + length, length, cause });
     }
+}
+
+/// Takes the changes out of a job that was written.
+fn changes_of((job, _): (&mut Job, bool)) -> impl Iterator<Item = (ResourceId, Change)> {
+    let deltas = match job {
+        Job::Commit(commit, _) => std::mem::take(&mut commit.deltas),
+        Job::Probe(_) | Job::Look | Job::Close => Vec::new(),
+    };
+    let changed = deltas.into_iter().filter(|delta| delta.expected.is_some() || delta.next.is_some());
+    changed.map(|delta| (delta.id, Change::from(delta)))
 }

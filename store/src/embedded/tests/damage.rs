@@ -2,28 +2,17 @@
 //! panic, never an empty start, and never a change of the file.
 
 use super::super::{DATA_FILE, EmbeddedOptions, EmbeddedStore, OpenError};
-use super::{Place, content, fill};
+use super::{DEADLINE, Dice, Place, content, fill};
 use crate::conformance::make::id;
 use crate::contract::{Store, StoreError};
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 /// Documents in the file that is damaged.
 const DOCUMENTS: u64 = 150;
 /// Places that are flipped all over the file, each in a run of its own.
 const FLIPS: usize = 250;
-
-/// A small generator, so that every run damages the same places.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 /// The bytes of a good file: closed in order, or as a kill leaves it.
 async fn good_file(killed: bool) -> Vec<u8> {
@@ -149,13 +138,22 @@ async fn a_page_that_goes_bad_under_a_running_store_is_named() {
         write_at(&path, (page * 4096) as u64, &[0; 4096]);
     }
     for number in 0..2_000 {
-        match store.load(id(1, number)).await {
+        let start = Instant::now();
+        let outcome = loop {
+            match store.load(id(1, number)).await {
+                // The writer is opening the file again.
+                Err(StoreError::Unavailable(_)) if start.elapsed() < DEADLINE => {
+                    tokio::task::yield_now().await;
+                }
+                outcome => break outcome,
+            }
+        };
+        match outcome {
             Ok(loaded) => {
                 let fields = loaded.document.map(|document| document.fields);
                 assert!(fields.is_none_or(|fields| fields[1].1 == content(number, 1)), "document {number}");
             }
             Err(StoreError::Damaged(_)) => damaged += 1,
-            Err(StoreError::Unavailable(_)) => {}
             Err(other) => panic!("{other}"),
         }
     }

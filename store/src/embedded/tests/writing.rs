@@ -1,8 +1,9 @@
 //! The writer and its queue.
 
 use super::super::disk_faults::{DiskCall, DiskFaults};
+use super::super::fold::FoldLimits;
 use super::super::{DATA_FILE, EmbeddedOptions, EmbeddedStore};
-use super::{Place, content, exists, fill, until_well};
+use super::{NEVER, Place, content, exists, fill, until_well};
 use crate::conformance::make::{changed, commit, created, delta, id, stored, stored_version, version};
 use crate::contract::{Commit, Committed, Store, StoreError, StoreFuture};
 use std::fs;
@@ -123,7 +124,9 @@ async fn a_kill_loses_nothing_that_was_acknowledged() {
 #[tokio::test]
 async fn the_file_stays_flat_under_churn() {
     let place = Place::new();
-    let store = place.open();
+    // With the real limits that is so as well, but only after some MiB.
+    let limits = FoldLimits { documents: 100, journal_bytes: 64 * 1024, ..NEVER };
+    let store = place.open_with(limits);
     let mut sizes = Vec::new();
     for round in 0..6 {
         for number in 0..300 {
