@@ -35,6 +35,9 @@ impl World {
     /// Everything of an instance that is not durable is lost.
     pub(super) fn crash(&mut self, instance: usize) {
         self.note(format!("instance {instance} crashes"));
+        for (resource, seat) in std::mem::take(&mut self.instances[instance].seats) {
+            self.excuse(resource, seat.left);
+        }
         self.instances[instance] =
             Instance { up: false, opened_at: START, seats: BTreeMap::new(), view: BTreeMap::new() };
         // On its own disk nothing arrives any more; what is on the network to a shared store may.

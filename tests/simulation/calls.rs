@@ -97,7 +97,26 @@ impl World {
                 self.send(Event::Poke { place });
             }
         }
+        let left = (call.nonce, call.purpose);
+        match self.instances[call.instance].seats.get_mut(&call.resource) {
+            _ if call.answered => {}
+            Some(seat) if call.arrived => seat.left.push(left),
+            // Its engine died, and nobody sends the command again.
+            _ if call.arrived || call.attempts > 0 => self.excuse(call.resource, vec![left]),
+            _ => {}
+        }
         self.lost(&call);
+    }
+
+    /// What became of these commands nobody can be sure about.
+    pub(super) fn excuse(&mut self, resource: usize, calls: Vec<(u64, Purpose)>) {
+        let id = self.resources[resource].id();
+        for (nonce, purpose) in calls {
+            self.checker.unsure.insert(nonce);
+            if let Purpose::Poll(seq) = purpose {
+                self.checker.told.insert((id, seq));
+            }
+        }
     }
 
     pub(super) fn deliver(&mut self, number: u64, answer: Result<Answer, Failure>) -> Verdict {

@@ -203,8 +203,6 @@ impl World {
 
     /// A call ended without an answer.
     pub(super) fn lost(&mut self, call: &Call) {
-        self.checker.unsure.insert(call.nonce);
-        let id = self.resource(self.people[call.person].resource).id();
         let person = &mut self.people[call.person];
         match call.purpose {
             Purpose::Acquire => {
@@ -213,9 +211,8 @@ impl World {
                     person.has = Has::Doubt(wish);
                 }
             }
-            Purpose::Poll(seq) => drop(self.checker.told.insert((id, seq))),
             Purpose::Release(_) => person.has = Has::Nothing,
-            Purpose::Renew(_) | Purpose::Cancel(_) => {}
+            Purpose::Poll(_) | Purpose::Renew(_) | Purpose::Cancel(_) => {}
         }
     }
 
@@ -240,6 +237,7 @@ impl World {
                 Ok(())
             }
             Err(Failure::OutcomeUnknown(_)) => {
+                self.excuse(self.people[who].resource, vec![(call.nonce, call.purpose)]);
                 self.lost(&call);
                 Ok(())
             }

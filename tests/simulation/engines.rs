@@ -2,6 +2,7 @@
 
 use super::checker::Verdict;
 use super::world::{CALM, Call, Event, News, Place, SECOND, STORM, Seat, World};
+use lockkeeper_actors::Failure;
 use lockkeeper_actors::engine::{Engine, Step, Submission, Surroundings};
 use lockkeeper_core::{Command, Document};
 use lockkeeper_store::contract::StoreError;
@@ -30,7 +31,7 @@ impl World {
         let life = self.number();
         let copy = self.instances[instance].view.get(&resource).cloned();
         let engine = Engine::new(self.resources[resource].id(), copy);
-        self.instances[instance].seats.insert(resource, Seat { engine, life });
+        self.instances[instance].seats.insert(resource, Seat { left: Vec::new(), engine, life });
         Place { instance, resource, life }
     }
 
@@ -75,8 +76,11 @@ impl World {
                 continue;
             }
             call.answered = true;
-            if let Ok(answer) = &answer {
-                self.checker.acknowledged(id, stored.as_ref(), &answer.outcome)?;
+            let asked = (call.nonce, call.purpose);
+            match &answer {
+                Ok(answer) => self.checker.acknowledged(id, stored.as_ref(), &answer.outcome)?,
+                Err(Failure::OutcomeUnknown(_)) => self.excuse(place.resource, vec![asked]),
+                Err(_) => {}
             }
             self.send(Event::Deliver { call: number, answer: Box::new(answer) });
         }
@@ -90,7 +94,9 @@ impl World {
     /// An engine dies with all it knows; its callers send their commands to its successor.
     pub(super) fn kill(&mut self, place: Place) {
         self.note(format!("{place:?} dies"));
-        self.instances[place.instance].seats.remove(&place.resource);
+        if let Some(seat) = self.instances[place.instance].seats.remove(&place.resource) {
+            self.excuse(place.resource, seat.left);
+        }
         let mut orphans = Vec::new();
         for (number, call) in &mut self.calls {
             let here = (call.instance, call.resource) == (place.instance, place.resource);

@@ -96,6 +96,8 @@ pub(super) struct Place {
 }
 
 pub(super) struct Seat {
+    /// Callers that hung up on this engine: it must undo what nobody hears of, unless it dies.
+    pub(super) left: Vec<(u64, Purpose)>,
     pub(super) engine: Engine<Line>,
     pub(super) life: u64,
 }

@@ -395,7 +395,15 @@ impl<C: Client> Engine<C> {
                 self.reload = true;
                 self.doubt = Some(flight.document);
                 let failure = Failure::from(error);
-                for (submission, _) in flight.batch {
+                for (submission, outcome) in flight.batch {
+                    // It may have been done for a client that is gone: then it must be undone.
+                    let gone = submission.client.as_ref().is_some_and(|client| !client.is_connected());
+                    if gone
+                        && matches!(failure, Failure::OutcomeUnknown(_))
+                        && let Some((seq, untold)) = first_told(&outcome)
+                    {
+                        self.report_gone(seq, submission.nonce, untold);
+                    }
                     self.refuse(submission, &failure);
                 }
             }
@@ -436,14 +444,8 @@ impl<C: Client> Engine<C> {
         let mut told = Vec::new();
         for (submission, outcome) in batch {
             let Some(client) = submission.client else { continue };
-            let (queued, news) = match &outcome {
-                Ok(Reply::Standing(Standing::Queued { ticket, .. })) => (Some(ticket.seq), None),
-                Ok(Reply::Standing(Standing::Acquired { lock, news: true, .. })) => {
-                    (None, Some((lock.seq, Some(lock.renewed_at))))
-                }
-                _ => (None, None),
-            };
-            if let Some(seq) = queued
+            let first = first_told(&outcome);
+            if let Some((seq, None)) = first
                 && submission.stays
                 && client.is_connected()
             {
@@ -451,13 +453,12 @@ impl<C: Client> Engine<C> {
                 continue;
             }
             let delivered = client.answer(Ok(Answer { resource: resource.clone(), decided_at, outcome }));
-            if let (true, Some((seq, _))) = (delivered, news) {
-                told.push(seq);
-            }
-            if let (false, Some((seq, untold))) = (delivered, news.or(queued.map(|seq| (seq, None))))
-                && !self.waiters.is_waiting(seq)
-            {
-                self.report_gone(seq, submission.nonce, untold);
+            match first {
+                Some((seq, Some(_))) if delivered => told.push(seq),
+                Some((seq, untold)) if !delivered && !self.waiters.is_waiting(seq) => {
+                    self.report_gone(seq, submission.nonce, untold);
+                }
+                _ => {}
             }
         }
         if let Some(document) = document {
@@ -558,5 +559,16 @@ impl<C: Client> Engine<C> {
         if !delivered && !self.waiters.is_waiting(seq) {
             self.report_gone(seq, waiter.nonce, None);
         }
+    }
+}
+
+/// The entry that an answer is the first to tell of, and, if it is a lock, when its lease began.
+fn first_told(outcome: &Outcome) -> Option<(Seq, Option<Timestamp>)> {
+    match outcome {
+        Ok(Reply::Standing(Standing::Queued { ticket, .. })) => Some((ticket.seq, None)),
+        Ok(Reply::Standing(Standing::Acquired { lock, news: true, .. })) => {
+            Some((lock.seq, Some(lock.renewed_at)))
+        }
+        _ => None,
     }
 }

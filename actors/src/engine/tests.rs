@@ -881,3 +881,19 @@ fn a_lock_that_another_connection_heard_of_in_the_same_batch_is_left_alone() {
     assert_eq!(desk.owners(), ["b"]);
     assert!(desk.document().locks().all(|lock| !lock.is_reserved()));
 }
+
+/// Found by simulation: the client left while its commit was under way, and the reply was lost.
+#[test]
+fn what_a_commit_of_unknown_outcome_made_for_a_client_that_went_is_undone() {
+    for request in [false, true] {
+        let mut desk = Desk::open();
+        let asked = desk.ask(if request { wish("a").request(1) } else { wish("a") });
+        let commit = desk.commit();
+        desk.shelf.commit(commit);
+        asked.caller.leave();
+        desk.committed(Err(unknown()));
+        desk.run();
+        assert!(desk.document().locks().all(|lock| lock.is_reserved()), "nobody knows of a held lock");
+        assert_eq!(desk.owners().len(), usize::from(request));
+    }
+}
