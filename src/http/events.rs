@@ -173,13 +173,11 @@ impl Feed {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting);
         }
-        loop {
-            tokio::select! {
-                biased;
-                event = self.subscription.events.recv() => return Some(self.batch(&*event?)),
-                () = self.locks.drained() => return None,
-                _ = self.pings.tick() => return Some(Bytes::from_static(b": ping\n\n")),
-            }
+        tokio::select! {
+            biased;
+            event = self.subscription.events.recv() => Some(self.batch(&*event?)),
+            () = self.locks.drained() => None,
+            _ = self.pings.tick() => Some(Bytes::from_static(b": ping\n\n")),
         }
     }
 
