@@ -164,7 +164,6 @@ async fn an_interrupt_drains_like_a_term() {
 }
 
 #[tokio::test]
-#[ignore = "signal handlers are installed a moment after the line that says it listens"]
 async fn a_signal_right_after_the_start_drains_too() {
     for _ in 0..20 {
         let mut server = TestServer::start(&[]);
