@@ -3,7 +3,7 @@
 
 use super::problem::{Complaints, INVALID_REQUEST, PAYLOAD_TOO_LARGE, Problem, UNSUPPORTED_MEDIA_TYPE};
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
@@ -41,6 +41,12 @@ pub(super) async fn read(req: &HttpRequest, mut payload: Payload) -> Result<Byte
             return Err(if closing { problem.closing() } else { problem });
         }
         return Err(malformed("a JSON body is required".into()));
+    }
+    if let Some(encoding) = encoding(req.headers()) {
+        let closing = !drain(&mut payload, 0).await;
+        let detail = format!("the body's content encoding is {encoding:?}; only identity is read");
+        let problem = Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail);
+        return Err(if closing { problem.closing() } else { problem });
     }
     let announced = req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > BODY_MAX_BYTES as u64) {
@@ -115,6 +121,14 @@ fn is_json(headers: &HeaderMap) -> bool {
         _ => true,
     });
     essence.eq_ignore_ascii_case("application/json") && utf8
+}
+
+/// The content encodings of a body that is not sent as it is; the header may come several times.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get_all(CONTENT_ENCODING).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let all = given.collect::<Vec<_>>().join(", ");
+    let is_plain = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    (!all.split(',').map(str::trim).all(is_plain)).then_some(all)
 }
 
 fn malformed(detail: String) -> Problem {
@@ -414,5 +428,22 @@ mod tests {
             assert!(!json(bad), "{bad}");
         }
         assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn an_encoded_body_is_told_from_a_plain_one() {
+        let told = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_ENCODING, value.parse().unwrap());
+            }
+            encoding(&headers)
+        };
+        for plain in [&[][..], &["identity"], &["Identity"], &[""], &["identity", "identity"]] {
+            assert_eq!(told(plain), None, "{plain:?}");
+        }
+        assert_eq!(told(&["gzip"]).as_deref(), Some("gzip"));
+        assert_eq!(told(&["identity, br"]).as_deref(), Some("identity, br"));
+        assert_eq!(told(&["identity", "zstd"]).as_deref(), Some("identity, zstd"));
     }
 }

@@ -73,8 +73,8 @@ codes! {
         "follow the events anew without Last-Event-ID, then read the present locks and tickets";
     PAYLOAD_TOO_LARGE "payload_too_large" 413 false "The body is too large"
         "send at most 64 KiB";
-    UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" 415 false "The body is not JSON"
-        "send a JSON body with the header Content-Type: application/json";
+    UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" 415 false "The body is not plain JSON"
+        "send a JSON body with the header Content-Type: application/json, and without Content-Encoding";
     QUEUE_FULL "queue_full" 429 true "The queue is full"
         "try again later; so many tickets for one resource often mean that a holder does not release it";
     INTERNAL "internal" 500 false "A mistake of this server"

@@ -163,7 +163,7 @@ fn shown(req: &HttpRequest) -> String {
 mod tests {
     use crate::http::testing::{TestDoor, code};
     use actix_web::test::TestRequest;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     #[actix_web::test]
     async fn unknown_paths_and_methods_are_refused_as_problems() {
@@ -239,7 +239,21 @@ mod tests {
                 assert_eq!(code(&serde_json::from_slice::<Value>(&body).unwrap()), word, "{path}");
             }
         }
-        let (_, none) = door.get("/api/v1/locks").await;
-        assert_eq!(none["locks"], json!([]));
+        for (encoding, status) in [("gzip", 415), ("identity, br", 415), ("identity", 200)] {
+            let request = TestRequest::post()
+                .uri("/api/v1/locks")
+                .set_json(door.ask(encoding, "me"))
+                .insert_header(("content-encoding", encoding));
+            let response = door.send(request).await;
+            assert_eq!(response.status().as_u16(), status, "{encoding}");
+            let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+            let answer: Value = serde_json::from_slice(&body).unwrap();
+            if status == 415 {
+                assert_eq!(code(&answer), "unsupported_media_type");
+                assert!(answer["detail"].as_str().unwrap().contains(encoding), "{answer}");
+            }
+        }
+        let (_, one) = door.get("/api/v1/locks").await;
+        assert_eq!(one["locks"].as_array().unwrap().len(), 1);
     }
 }

@@ -137,6 +137,28 @@ async fn bodies_must_be_json_objects_of_bounded_size() {
 }
 
 #[tokio::test]
+async fn a_compressed_body_is_refused_by_its_encoding() {
+    let server = TestServer::start(&[]);
+    let client = server.client();
+    // What gzip makes of a body is not JSON, and not what is wrong with it.
+    let bytes = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    let head = "POST /api/v1/locks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    let mut raw = Raw::connect(server.address()).await;
+    raw.send(format!("{head}Content-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", bytes.len())).await;
+    raw.send(bytes).await;
+    let refused = raw.reply(true).await;
+    let problem = refused.json();
+    assert_eq!((refused.status, &problem["code"]), (415, &json!("unsupported_media_type")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("gzip"), "{problem}");
+    assert!(client.locks().await.is_empty());
+    // The same connection goes on: the body was read away.
+    let body = acquire_body("a", "me", json!({})).to_string();
+    raw.send(format!("{head}Content-Encoding: identity\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+        .await;
+    assert_eq!(raw.reply(true).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_read_away_so_that_the_answer_arrives() {
     let server = TestServer::start(&[]);
     for chunked in [false, true] {
