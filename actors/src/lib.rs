@@ -31,6 +31,7 @@ mod recorder;
 mod resident;
 mod responder;
 mod shared;
+pub mod statistics;
 mod system;
 pub mod view;
 
@@ -39,4 +40,5 @@ pub use health::Health;
 pub use locks::{AcquireRequest, Locks, fresh_nonce};
 pub use options::Options;
 pub use resident::Kill;
+pub use statistics::Statistics;
 pub use system::{StartError, System};

@@ -13,6 +13,7 @@ use crate::queue_actor::{EndWait, Forget, QueueActor, Submit};
 use crate::resident::{Kill, Resident};
 use crate::responder::Responder;
 use crate::shared::Shared;
+use crate::statistics::Statistics;
 use crate::view::View;
 use actix::prelude::*;
 use lockkeeper_core::command::{Acquire, Cancel, ForceRelease, Poll, Release, ReleasePull, Renew};
@@ -316,6 +317,12 @@ impl Locks {
     #[must_use]
     pub fn queue_actors(&self) -> usize {
         self.shared().registries.iter().map(|registry| registry.actors.lock().len()).sum()
+    }
+
+    /// What this server did lately, and since its start.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared().tally.read()
     }
 
     // --- carrying ------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ impl QueueActor {
         self.engine.committed_then(result, now, |document, effects| {
             shared.view.publish(id, *calendar, document);
             *calendar = document.and_then(wake_at);
-            recorder::events(&effects.events);
+            recorder::events(&effects.events, &shared.tally);
             shared.log.append(now, effects.events.iter().cloned().map(Occurrence::Entry));
         });
     }

@@ -1,5 +1,6 @@
-//! From what happened to metrics and log lines: one place, so that both say the same.
+//! From what happened to metrics, statistics and log lines: one place, so that all say the same.
 
+use crate::statistics::Tally;
 use lockkeeper_core::{Event, EventKind, Former, Lock, Priority};
 use lockkeeper_store::{Committed, StoreError};
 use lockkeeper_telemetry::{self as telemetry, CommitOutcome, Grant, HoldClass, ReleaseReason, metrics};
@@ -21,7 +22,8 @@ pub(crate) fn commit(store: &'static str, result: &Result<Committed, StoreError>
 
 /// Records what became durable. Grants are logged for those who look closely, what needs somebody's
 /// attention for everyone.
-pub(crate) fn events(events: &[Event]) {
+pub(crate) fn events(events: &[Event], tally: &Tally) {
+    tally.note(events);
     for event in events {
         match &event.subject {
             Former::Lock(lock) => lock_event(event, lock),
@@ -51,13 +53,18 @@ pub(crate) fn events(events: &[Event]) {
     }
 }
 
+/// Is this the grant itself, and not what its client did with it later?
+pub(crate) fn is_grant(event: &Event, lock: &Lock) -> bool {
+    lock.acquired_at == event.at && lock.touch == 0
+}
+
 fn lock_event(event: &Event, lock: &Lock) {
     let owner = &lock.intent.owner.id;
     let reserved = || metrics().locks(telemetry::LockState::Reserved);
     let held = || metrics().locks(telemetry::LockState::Held);
     match event.kind {
         EventKind::LockAcquired | EventKind::LockReserved => {
-            let granted_now = lock.acquired_at == event.at && lock.touch == 0;
+            let granted_now = is_grant(event, lock);
             if granted_now {
                 let handoff = lock.enqueued_at.is_some();
                 metrics().granted(if handoff { Grant::Handoff } else { Grant::Direct });

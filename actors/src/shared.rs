@@ -1,9 +1,11 @@
-//! What outlives every actor: the store, the view, the registry, the event log, the settings.
+//! What outlives every actor: the store, the view, the registry, the event log, the statistics, the
+//! settings.
 
 use crate::events::EventLog;
 use crate::health::HealthState;
 use crate::options::Options;
 use crate::queue_actor::QueueActor;
+use crate::statistics::Tally;
 use crate::view::View;
 use actix::Addr;
 use lockkeeper_core::{ResourceId, Timestamp};
@@ -29,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) registries: Vec<Arc<Registry>>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) health: HealthState,
+    pub(crate) tally: Tally,
     opened_at: AtomicU64,
     draining: AtomicBool,
     drain: Notify,
@@ -42,6 +45,7 @@ impl Shared {
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
             log: Arc::new(EventLog::new(&options.instance, options.event_ring)),
             health: HealthState::new(opened_at),
+            tally: Tally::new(),
             opened_at: AtomicU64::new(opened_at.as_micros()),
             draining: AtomicBool::new(false),
             drain: Notify::new(),

@@ -10,6 +10,7 @@ use super::views::{self, Depth, JSON, Key, Shown, json, ok};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
+use lockkeeper_actors::statistics::{self, Percentiles, Statistics};
 use lockkeeper_core::{Document, ResourceId, Span, Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
@@ -305,6 +306,9 @@ struct Stats<'a> {
     resources: usize,
     queue_actors: usize,
     operations: u64,
+    rates: RatesView,
+    percentiles: PercentilesView,
+    totals: EventTotals,
     last_event: String,
     as_of: Instant,
 }
@@ -324,6 +328,86 @@ struct TicketCounts {
     oldest_wait: Option<Shown<Span>>,
 }
 
+/// Events per second.
+#[derive(Serialize)]
+struct RatesView {
+    window: Shown<Span>,
+    granted_per_second: f64,
+    released_per_second: f64,
+    expired_per_second: f64,
+    queued_per_second: f64,
+}
+
+impl RatesView {
+    fn of(statistics: &Statistics) -> Self {
+        // More digits would tell of nothing that was measured.
+        let rounded = |rate: f64| (rate * 1000.0).round() / 1000.0;
+        let rates = statistics.rates;
+        Self {
+            window: Shown(statistics.window),
+            granted_per_second: rounded(rates.granted),
+            released_per_second: rounded(rates.released),
+            expired_per_second: rounded(rates.expired),
+            queued_per_second: rounded(rates.queued),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PercentilesView {
+    queue_wait: Shares,
+    hold: Shares,
+    samples: SampleCounts,
+}
+
+#[derive(Serialize)]
+struct Shares {
+    p50: Option<Shown<Span>>,
+    p95: Option<Shown<Span>>,
+    p99: Option<Shown<Span>>,
+}
+
+impl From<Percentiles> for Shares {
+    fn from(of: Percentiles) -> Self {
+        Self { p50: of.p50.map(Shown), p95: of.p95.map(Shown), p99: of.p99.map(Shown) }
+    }
+}
+
+#[derive(Serialize)]
+struct SampleCounts {
+    queue_wait: usize,
+    hold: usize,
+}
+
+/// Events since the start.
+#[derive(Serialize)]
+struct EventTotals {
+    granted: u64,
+    released: u64,
+    expired: u64,
+    forced: u64,
+    unclaimed: u64,
+    queued: u64,
+    cancelled: u64,
+    timed_out: u64,
+}
+
+impl From<statistics::Totals> for EventTotals {
+    fn from(totals: statistics::Totals) -> Self {
+        let statistics::Totals {
+            granted,
+            released,
+            expired,
+            forced,
+            unclaimed,
+            queued,
+            cancelled,
+            timed_out,
+        } = totals;
+        Self { granted, released, expired, forced, unclaimed, queued, cancelled, timed_out }
+    }
+}
+
 /// `GET /api/v1/stats`.
 pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     no_query(&req)?;
@@ -338,6 +422,7 @@ pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<Htt
     })
     .await?;
     let log = door.locks.events();
+    let statistics = door.locks.statistics();
     ok(&Stats {
         instance: &door.params.instance,
         version: door.params.version,
@@ -355,6 +440,16 @@ pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<Htt
         resources: counts.resources,
         queue_actors: door.locks.queue_actors(),
         operations: door.operations(),
+        rates: RatesView::of(&statistics),
+        percentiles: PercentilesView {
+            samples: SampleCounts {
+                queue_wait: statistics.queue_wait.samples,
+                hold: statistics.hold.samples,
+            },
+            queue_wait: statistics.queue_wait.into(),
+            hold: statistics.hold.into(),
+        },
+        totals: statistics.totals.into(),
         last_event: log.id(log.last()).to_string(),
         as_of: Instant(now),
     })
@@ -475,6 +570,31 @@ mod tests {
         assert_eq!((&stats["resources"], stats["uptime"].is_string()), (&json!(2), true));
         let (_, status) = door.get("/api/locks/compatibility/status").await;
         assert_eq!((&status["mode"], &status["enhanced_ops"]), (&json!("native"), &json!(3)));
+    }
+
+    #[actix_web::test]
+    async fn what_happened_lately_is_told_in_rates_percentiles_and_totals() {
+        let door = TestDoor::start().await;
+        let (_, stats) = door.get("/api/v1/stats").await;
+        let none = json!({"p50": null, "p95": null, "p99": null});
+        let percentiles = json!({"queue_wait": none, "hold": none, "samples": {"queue_wait": 0, "hold": 0}});
+        assert_eq!(stats["percentiles"], percentiles);
+        let rates = json!({"window": "1m0s", "granted_per_second": 0.0, "released_per_second": 0.0,
+            "expired_per_second": 0.0, "queued_per_second": 0.0});
+        assert_eq!(stats["rates"], rates);
+
+        let lock = door.lock("a", "one").await;
+        door.ticket("a", "two").await;
+        door.release(&lock).await;
+        let (_, stats) = door.get("/api/v1/stats").await;
+        let totals = json!({"granted": 2, "released": 1, "expired": 0, "forced": 0, "unclaimed": 0, "queued": 1,
+            "cancelled": 0, "timed_out": 0});
+        assert_eq!(stats["totals"], totals);
+        assert_eq!(stats["percentiles"]["samples"], json!({"queue_wait": 1, "hold": 1}));
+        assert!(stats["percentiles"]["hold"]["p99"].is_string(), "{stats}");
+        let rates = &stats["rates"];
+        let (granted, released) = (&rates["granted_per_second"], &rates["released_per_second"]);
+        assert!(granted.as_f64() > released.as_f64() && released.as_f64() > Some(0.0), "{rates}");
     }
 
     #[actix_web::test]
