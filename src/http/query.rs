@@ -203,6 +203,11 @@ impl Which {
         Self { host: host.map(Into::into), namespace: Some(namespace.into()), ..Self::default() }
     }
 
+    /// Is a place named, with repository, directory and workspace?
+    pub(super) fn names_place(&self) -> bool {
+        self.namespace.is_some() && self.path.is_some() && self.workspace.is_some()
+    }
+
     /// Where all of them lie, if that is one partition.
     pub(super) fn partition(&self) -> Option<Partition> {
         Some(Partition::of(self.host.as_deref()?, self.namespace.as_deref()?))

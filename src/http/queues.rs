@@ -65,6 +65,15 @@ struct List<'a> {
     as_of: Instant,
 }
 
+/// The one queue that the given fields fit, also as a list for those who read one.
+#[derive(Serialize)]
+struct Only<'a> {
+    #[serde(flatten)]
+    queue: QueueView<'a>,
+    #[serde(flatten)]
+    list: List<'a>,
+}
+
 fn answer(body: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(body)
 }
@@ -74,7 +83,7 @@ fn write(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
         .map_err(|error| Problem::internal(format!("a queue cannot be written: {error}")))
 }
 
-/// `GET /api/v1/queues`: many by filter, or one by `key`.
+/// `GET /api/v1/queues`: many by filter, or one by `key` or by the fields of its place.
 pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     let known = ["type", "host", "namespace", "path", "workspace", "project_name", "key", "limit", "cursor"];
     let mut query = Query::read(req.query_string(), &known);
@@ -83,6 +92,8 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
         query.complain("cursor", "cannot be combined with key, which names one queue");
     }
     let which = query.which();
+    // Whoever pages wants a list, whatever is in it.
+    let one_place = which.names_place() && query.get("cursor").is_none() && query.get("limit").is_none();
     let wanted = Wanted::read(&mut query, Order::Resource);
     query.finish()?;
 
@@ -93,6 +104,7 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
         documents.retain(|document| which.takes(document) && is_there(document, now));
         match key {
             Some(key) => one_of(&documents, &key, now),
+            None if one_place => at_place(&documents, &wanted, now),
             None => page(&documents, &wanted, now),
         }
     })
@@ -110,6 +122,22 @@ fn page(documents: &[Arc<Document>], wanted: &Wanted, now: Timestamp) -> Result<
     let queues =
         page.iter().map(|(_, document)| QueueView::of(document, now, SHOWN_IN_LIST, SHOWN_IN_LIST)).collect();
     write(&List { queues, next_cursor, as_of: Instant(now) })
+}
+
+/// The queue at a place; a list if there are several (of other projects, hosts, types).
+fn at_place(documents: &[Arc<Document>], wanted: &Wanted, now: Timestamp) -> Result<Vec<u8>, Problem> {
+    match documents {
+        [] => Err(nothing()),
+        [document] => write(&Only {
+            queue: QueueView::of(document, now, HOLDERS_SHOWN, TICKETS_SHOWN),
+            list: List {
+                queues: vec![QueueView::of(document, now, SHOWN_IN_LIST, SHOWN_IN_LIST)],
+                next_cursor: None,
+                as_of: Instant(now),
+            },
+        }),
+        several => page(several, wanted, now),
+    }
 }
 
 /// Tickets that a single queue shows unless the caller says otherwise.
@@ -184,6 +212,51 @@ mod tests {
         assert_eq!((list["queues"].as_array().unwrap().len(), &list["queues"][0]["key"]), (1, &lock["key"]));
         let (_, none) = door.get("/api/v1/queues?path=other").await;
         assert_eq!((&none["queues"], &none["next_cursor"]), (&json!([]), &json!(null)));
+    }
+
+    #[actix_web::test]
+    async fn the_fields_of_a_place_name_one_queue() {
+        let door = TestDoor::start().await;
+        let lock = door.lock("net", "one").await;
+        for waiting in 0..12 {
+            door.ticket("net", &format!("w{waiting}")).await;
+        }
+        const PLACE: &str = "/api/v1/queues?namespace=acme/infra&path=./net/&workspace=default";
+        let (status, queue) = door.get(PLACE).await;
+        let id = lock["resource"]["id"].as_str().unwrap();
+        let (_, by_id) = door.get(&format!("/api/v1/queues/{id}")).await;
+        assert_eq!((status, &queue["next_cursor"], queue["as_of"].is_string()), (200, &json!(null), true));
+        let volatile = ["oldest_wait", "holders"];
+        for (name, value) in
+            by_id.as_object().unwrap().iter().filter(|(name, _)| !volatile.contains(&&***name))
+        {
+            assert_eq!(&queue[name], value, "{name}");
+        }
+        assert_eq!(queue["holders"][0]["id"], lock["id"]);
+        // In the list it is as long as in any list.
+        let listed = queue["queues"].as_array().unwrap();
+        assert_eq!((listed.len(), &listed[0]["resource"]), (1, &queue["resource"]));
+        let shown = |queue: &serde_json::Value| queue["tickets"].as_array().unwrap().len();
+        assert_eq!((shown(&queue), shown(&listed[0])), (12, 10));
+
+        // Whoever pages gets a page.
+        let (_, page) = door.get(&format!("{PLACE}&limit=5")).await;
+        assert!(page.get("resource").is_none() && page["queues"].as_array().unwrap().len() == 1, "{page}");
+
+        // Another project there: a list, unless it is named too.
+        let mut ask = door.ask("net", "one");
+        ask["resource"]["project_name"] = json!("vpc");
+        assert_eq!(door.post("/api/v1/locks", &ask).await.0, 200);
+        let (_, both) = door.get(PLACE).await;
+        assert!(both.get("resource").is_none() && both["queues"].as_array().unwrap().len() == 2, "{both}");
+        let (_, one) = door.get(&format!("{PLACE}&project_name=vpc")).await;
+        assert_eq!(one["resource"]["project_name"], "vpc");
+
+        let nowhere = "/api/v1/queues?namespace=acme/infra&path=other&workspace=default";
+        let (status, none) = door.get(nowhere).await;
+        assert_eq!((status, code(&none)), (404, "not_found"));
+        let (status, empty) = door.get(&format!("{nowhere}&limit=5")).await;
+        assert_eq!((status, &empty["queues"]), (200, &json!([])));
     }
 
     #[actix_web::test]

@@ -26,11 +26,39 @@ async fn a_queue_shows_holders_tickets_and_depth() {
     has_members(&queue["tickets"][0], TICKET);
     assert!(queue["oldest_wait"].is_string(), "{queue}");
 
-    // By its fields, what is left out being the default; either as the one or as a list with it.
+    // By its fields: the one, and beside it a list with it.
     let found = client.get("/api/v1/queues?namespace=acme/infra&path=./a/&workspace=default").await;
     assert_eq!(found.status, 200, "{}", found.text);
-    let one = found.body.get("queues").map_or(&found.body, |queues| &queues[0]);
-    assert_eq!((&one["resource"]["id"], &one["depth"]), (&queue["resource"]["id"], &queue["depth"]));
+    let one = found.body;
+    has_members(&one, &["resource", "key", "depth", "holders", "tickets", "oldest_wait", "as_of"]);
+    for name in ["resource", "key", "depth", "tickets"] {
+        assert_eq!((&one[name], &one["queues"][0][name]), (&queue[name], &queue[name]), "{name}");
+    }
+    assert_eq!((&one["holders"][0]["id"], &one["next_cursor"]), (&lock["id"], &json!(null)));
+}
+
+#[tokio::test]
+async fn the_fields_of_a_place_find_one_queue_or_several() {
+    let server = TestServer::start(&[]);
+    let client = server.client();
+    const PLACE: &str = "/api/v1/queues?namespace=acme/infra&path=a&workspace=default";
+    is_problem(&client.get(PLACE).await, 404, "not_found");
+    let empty = client.get(&format!("{PLACE}&limit=1")).await;
+    assert!(empty.status == 200 && empty.body["queues"] == json!([]), "{}", empty.text);
+    for project in ["", "p"] {
+        let resource = json!({"namespace": "acme/infra", "path": "a", "project_name": project});
+        let body = json!({"resource": resource, "owner": {"id": "me"}});
+        client.post("/api/v1/locks", body).await.lock();
+    }
+    let both = client.get(PLACE).await;
+    assert_eq!(both.body["queues"].as_array().map(Vec::len), Some(2), "{}", both.text);
+    assert!(both.body.get("resource").is_none(), "{}", both.text);
+    for project in ["", "p"] {
+        let one = client.get(&format!("{PLACE}&project_name={project}")).await;
+        assert_eq!(one.body["resource"]["project_name"], project, "{}", one.text);
+    }
+    let other = format!("{PLACE}&project_name=q");
+    is_problem(&client.get(&other).await, 404, "not_found");
 }
 
 #[tokio::test]

@@ -49,14 +49,26 @@ pub(crate) async fn of_resource(
         call = call.with(name, value);
     }
     match ctx.client.call(&call, Patience::Rounds).await {
-        // The same query may be answered as a list with one entry.
-        Ok(answer) => Ok(match answer.body.get("queues") {
-            Some(queues) => queues.get(0).cloned(),
-            None => Some(answer.body),
-        }),
+        Ok(answer) => Ok(only(answer.body)),
         Err(failure) if failure.status() == 404 && failure.code() == "not_found" => Ok(None),
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// The queue in an answer. It is there itself (beside a list that shows less of it), or, from an
+/// older server or with others at the same place, in a list.
+fn only(mut answer: Value) -> Option<Value> {
+    if answer["resource"].is_null()
+        && let Some(queues) = answer.get_mut("queues")
+    {
+        return queues.get_mut(0).map(Value::take);
+    }
+    if let Value::Object(members) = &mut answer {
+        for of_list in ["queues", "next_cursor", "as_of"] {
+            members.remove(of_list);
+        }
+    }
+    Some(answer)
 }
 
 /// Prints one queue with its holders and tickets.
