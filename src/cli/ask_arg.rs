@@ -72,6 +72,11 @@ impl AskArgs {
         self.wait.as_ref().map(GoDuration::to_std).unwrap_or_default()
     }
 
+    /// How long to wait, as it was written.
+    pub(crate) fn wait_text(&self) -> Option<&str> {
+        self.wait.as_ref().map(GoDuration::text)
+    }
+
     /// The body of an acquire. A ticket that is waited for lives as long as the wait.
     pub(crate) fn body(
         &self,

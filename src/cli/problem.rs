@@ -43,6 +43,20 @@ impl Problem {
         self.body[field].as_str().filter(|text| !text.is_empty())
     }
 
+    /// What to do. Where the server's words are about bodies, the command line has its own.
+    fn hint(&self) -> Option<&str> {
+        match self.code.as_str() {
+            "held" => Some(
+                "try again later, or wait for it with --wait 10m, or take a place in the queue with acquire --queue",
+            ),
+            "queue_timeout" => Some("ask again with a longer --wait or --queue-timeout, like --wait 10m"),
+            "abandoned" => {
+                Some("ask again, and stay for it with --wait 10m, or acquire with --queue --unattended")
+            }
+            _ => self.text("hint"),
+        }
+    }
+
     /// The locks that stand in the way.
     pub(crate) fn holders(&self) -> &[Value] {
         self.body["holders"].as_array().map_or(&[], Vec::as_slice)
@@ -84,7 +98,7 @@ impl fmt::Display for Problem {
             let of = |name: &str| error[name].as_str().unwrap_or_default();
             write!(f, "\n  {}: {}", of("field"), of("message"))?;
         }
-        if let Some(hint) = self.text("hint") {
+        if let Some(hint) = self.hint() {
             write!(f, "\n  hint: {hint}")?;
         }
         if let Some(id) = &self.request_id {
@@ -109,6 +123,20 @@ mod tests {
             "Invalid request (invalid_request, 400): 2 fields are wrong\n  ttl: must be at most 720h\n  \
              hint: see /api/docs\n  request id: r1"
         );
+    }
+
+    #[test]
+    fn hints_speak_command_line() {
+        for (status, code, flag) in [
+            (409, "held", "--wait 10m"),
+            (409, "held", "--queue"),
+            (410, "queue_timeout", "--wait 10m"),
+            (410, "abandoned", "--unattended"),
+        ] {
+            let body = serde_json::json!({"code": code, "hint": "send \"queue\": true"}).to_string();
+            let text = Problem::new(status, "http://s", body.as_bytes()).to_string();
+            assert!(text.contains(flag) && !text.contains("send"), "{text}");
+        }
     }
 
     #[test]

@@ -96,8 +96,8 @@ pub struct FlagSetting {
 }
 
 impl ServeArgs {
-    /// Every setting that was given: named flags first, then `--set` in order, so that a reader
-    /// who lets the last one win lets `--set` win.
+    /// Every setting that was given: named flags first, then `--set` in order. A setting that is
+    /// given in both ways comes twice, and is refused where the settings are read.
     #[must_use]
     pub fn settings(&self) -> Vec<FlagSetting> {
         let mut given = Vec::new();

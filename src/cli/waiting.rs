@@ -26,6 +26,12 @@ const LATE_ANSWER: Duration = Duration::from_secs(2);
 const OUTAGE_MAX: Duration = Duration::from_secs(600);
 /// How often a waiting client says where it stands.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
+/// How long looking for who is ahead may delay the wait.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
+/// Tickets ahead that are named.
+const AHEAD_NAMED_MAX: usize = 3;
+/// How far two clocks may differ about when a wait ended.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
 /// How long undoing may take after a signal: somebody waits for the process to end.
 const UNDO_WITHIN: Duration = Duration::from_secs(3);
 
@@ -146,9 +152,16 @@ pub(crate) async fn follow(
 ) -> Outcome {
     let mut report_at = Instant::now();
     if let Some(known) = &known {
-        report(ctx, known);
+        let left = deadline.map_or(LOOK_WITHIN, |deadline| deadline.saturating_duration_since(report_at));
+        tokio::select! {
+            () = report(ctx, known, left) => {}
+            stop = signals.next() => return Outcome::Stopped(stop),
+        }
         report_at += REPORT_EVERY;
     }
+    // Whose ticket it is: one that somebody else took may end before the wait for it does.
+    let own = known.is_some();
+    let mut latest = known;
     let tell = |failure: &Failure| trouble(ctx, failure);
     loop {
         let begun = Instant::now();
@@ -173,21 +186,34 @@ pub(crate) async fn follow(
         let body = match answer {
             Ok(answer) if answer.status == 202 => answer.body,
             Ok(answer) => return granted(answer),
+            // The ticket's time is the wait's: whoever of the two clocks ends it, it was in vain.
+            Err(failure) if own && failure.code() == "queue_timeout" && is_near(deadline) => {
+                return latest.map_or(Outcome::Failed(failure), Outcome::GaveUp);
+            }
             Err(failure) => return Outcome::Failed(failure),
         };
         if left.is_zero() {
             return Outcome::Queued(body);
         }
         if Instant::now() >= report_at {
-            report(ctx, &body);
+            tokio::select! {
+                () = report(ctx, &body, left) => {}
+                stop = signals.next() => return Outcome::Stopped(stop),
+            }
             report_at = Instant::now() + REPORT_EVERY;
         }
+        latest = Some(body);
         let pause = POLL_SPACING.min(left).saturating_sub(begun.elapsed());
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             stop = signals.next() => return Outcome::Stopped(stop),
         }
     }
+}
+
+/// Is the wait over, or so nearly that no one would call it shorter?
+fn is_near(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now() + DEADLINE_MARGIN)
 }
 
 /// What cancelling a ticket came to.
@@ -260,22 +286,56 @@ fn own_holder(wanted: &Wanted, holders: &[Value]) -> Option<Value> {
     holders.iter().find(|lock| lock["owner"]["id"] == owner).cloned()
 }
 
-/// Says where a ticket stands and behind whom.
-fn report(ctx: &Context, answer: &Value) {
+/// Says where a ticket stands, who holds what it waits for, and who comes before it. `left` is how
+/// long the wait still lasts.
+async fn report(ctx: &Context, answer: &Value, left: Duration) {
     let ticket = &answer["ticket"];
     let mut text = format!("waiting with ticket {}", ticket["id"].as_str().unwrap_or("?"));
-    if let Some(position) = ticket["position"].as_u64() {
+    let position = ticket["position"].as_u64();
+    if let Some(position) = position {
         text.push_str(&format!(": position {position}"));
     }
     let holders = holders(answer);
+    let mut parts = Vec::new();
     if !holders.is_empty() {
-        text.push_str(&format!(", behind {}", held_by(holders)));
+        parts.push(format!("held by {}", held_by(holders)));
+    }
+    if position.is_some_and(|position| position > 1) {
+        parts.extend(ahead(ctx, ticket, left.min(LOOK_WITHIN)).await);
     }
     let estimate = ticket["estimated_wait"].as_str().and_then(|text| lockkeeper_core::Span::parse(text).ok());
     if let Some(estimate) = estimate {
-        text.push_str(&format!(", about {} to go", span(estimate.to_std())));
+        parts.push(format!("about {} to go", span(estimate.to_std())));
+    }
+    if !parts.is_empty() {
+        text.push_str(&format!("; {}", parts.join(", ")));
     }
     ctx.console.say(text);
+}
+
+/// Who comes before a ticket, if the server says so in time: nobody's wait depends on it.
+async fn ahead(ctx: &Context, ticket: &Value, within: Duration) -> Option<String> {
+    let call = Call::get(&["api", "v1", "tickets", ticket["id"].as_str()?, "why"]).reply_within(within);
+    let asking = ctx.client.call(&call, Patience::Until(Instant::now() + within));
+    let answer = tokio::time::timeout(within, asking).await.ok()?.ok()?.body;
+    let tickets = answer["ahead"].as_array()?;
+    let mut names: Vec<String> = tickets
+        .iter()
+        .take(AHEAD_NAMED_MAX)
+        .filter_map(|ticket| ticket["owner"]["id"].as_str().map(str::to_owned))
+        .collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let total = answer["ahead_total"].as_u64().unwrap_or(tickets.len() as u64);
+    let more = total.saturating_sub(names.len() as u64);
+    if names.is_empty() {
+        return None;
+    }
+    let last = if more > 0 { Some(format!("{more} more")) } else { names.pop() };
+    let last = last.unwrap_or_default();
+    Some(match names.as_slice() {
+        [] => format!("next {verb} {last}"),
+        names => format!("next {verb} {} and {last}", names.join(", ")),
+    })
 }
 
 fn trouble(ctx: &Context, failure: &Failure) {

@@ -165,7 +165,7 @@ async fn pull_requests_are_unlocked_and_locks_taken_by_force() {
     }
     let unlocked = cli.run(&["unlock-pull", "--repo", "acme/infra", "1", "-o", "name"]).await.ended(0);
     assert_eq!(unlocked.out.lines().count(), 1, "{unlocked:?}");
-    assert!(unlocked.err.contains("1 locks released"), "{unlocked:?}");
+    assert!(unlocked.err.contains("1 lock released, "), "{unlocked:?}");
     let left = server.client().locks().await;
     assert_eq!(left.len(), 2);
     let id = left[0]["id"].as_str().unwrap();

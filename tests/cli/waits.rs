@@ -24,7 +24,7 @@ async fn acquire_waits_for_its_turn() {
         (&got.json()["lock"]["owner"]["id"], &got.json()["lock"]["state"]),
         (&json!("me"), &json!("held"))
     );
-    assert!(got.err.contains("behind holder"), "{got:?}");
+    assert!(got.err.contains("position 1; held by holder since"), "{got:?}");
 }
 
 #[tokio::test]
@@ -32,8 +32,9 @@ async fn a_wait_in_vain_exits_3_and_takes_its_ticket_back() {
     let server = TestServer::start(&[]);
     let (cli, client) = (Cli::new(server.url()), server.client());
     client.lock(".", "holder", json!({})).await;
-    let gave_up = cli.run(&["acquire", "acme/infra", "--owner", "me", "--wait", "300ms"]).await.ended(3);
-    assert!(gave_up.err.contains("holder"), "{gave_up:?}");
+    let gave_up = cli.run(&["acquire", "acme/infra", "--owner", "me", "--wait", "1.2s"]).await.ended(3);
+    assert!(gave_up.err.contains("held by holder since"), "{gave_up:?}");
+    assert!(gave_up.err.contains("not acquired within 1.2s\n"), "{gave_up:?}");
     assert!(client.queues().await[0]["tickets"].as_array().unwrap().is_empty());
 }
 

@@ -75,11 +75,11 @@ pub(crate) async fn run(ctx: &Context, args: &AcquireArgs, signals: Option<Signa
         None => Signals::of_process()?,
     };
     let wanted = Wanted { body: Value::Object(body), wait, keep_ticket: args.queue, refuse_holder: None };
-    finish(ctx, acquire(ctx, &mut signals, &wanted).await)
+    finish(ctx, acquire(ctx, &mut signals, &wanted).await, args.ask.wait_text())
 }
 
-/// Prints what came of asking.
-pub(super) fn finish(ctx: &Context, outcome: Outcome) -> CommandResult {
+/// Prints what came of asking; `wait` is how long it was waited for, as the caller wrote it.
+pub(super) fn finish(ctx: &Context, outcome: Outcome, wait: Option<&str>) -> CommandResult {
     match outcome {
         Outcome::Granted(granted) => got(ctx, &granted),
         Outcome::Queued(answer) => {
@@ -92,7 +92,7 @@ pub(super) fn finish(ctx: &Context, outcome: Outcome) -> CommandResult {
         }
         Outcome::GaveUp(answer) => {
             say_holders(ctx, &answer);
-            ctx.console.say("not acquired within the wait: the ticket was taken back");
+            ctx.console.say(format_args!("not acquired within {}", wait.unwrap_or("0s")));
             Ok(code::NOT_ACQUIRED)
         }
         Outcome::HeldByOwner(lock) => {

@@ -88,11 +88,7 @@ async fn not_acquired_exits_3_and_names_the_holder() {
     ] {
         let (code, stage, _server) = on(line, Format::Name, move |_, _| play()).await;
         assert_eq!((code, stage.out.text().as_str()), (3, wanted), "{line}");
-        assert!(
-            stage.err.text().contains("held by acme/infra#41 who holds it since"),
-            "{}",
-            stage.err.text()
-        );
+        assert!(stage.err.text().contains("held by acme/infra#41 since "), "{}", stage.err.text());
     }
     let (code, stage, _server) =
         on("lockkeeper acquire acme/infra", Format::Name, |_, _| refused(403, "forbidden")).await;
@@ -104,9 +100,10 @@ async fn a_wait_survives_lost_polls_and_restarts() {
     let (code, stage, server) =
         on("lockkeeper acquire acme/infra --wait 5m", Format::Name, |before, _| match before {
             0 => queued(2),
-            1 => Play::Drop,
-            2 => Play::RetryNow(503, json!({"code": "shutting_down"})),
-            3 => queued(1),
+            1 => Play::Reply(200, json!({"ahead": [{"owner": {"id": "acme/infra#43"}}], "ahead_total": 1})),
+            2 => Play::Drop,
+            3 => Play::RetryNow(503, json!({"code": "shutting_down"})),
+            4 => queued(1),
             _ => acquired(),
         })
         .await;
@@ -114,9 +111,37 @@ async fn a_wait_survives_lost_polls_and_restarts() {
     let asked = server.asked();
     assert_eq!((&asked[0].body["queue"], &asked[0].body["queue_timeout"]), (&json!(true), &json!("5m0s")));
     assert!(asked[0].body.get("wait").is_none());
-    assert!(asked[1..].iter().all(|asked| asked.is("GET", "/api/v1/tickets/T1?wait=")));
-    assert_eq!(asked[1].target, "/api/v1/tickets/T1?wait=50s");
-    assert!(stage.err.text().contains("position 2, behind acme/infra#41"), "{}", stage.err.text());
+    assert!(asked[1].is("GET", "/api/v1/tickets/T1/why"));
+    assert!(asked[2..].iter().all(|asked| asked.is("GET", "/api/v1/tickets/T1?wait=")));
+    assert_eq!(asked[2].target, "/api/v1/tickets/T1?wait=50s");
+    let said = stage.err.text();
+    assert!(said.contains("position 2; held by acme/infra#41 since "), "{said}");
+    assert!(said.contains(" unless renewed), next is acme/infra#43\n"), "{said}");
+}
+
+#[tokio::test]
+async fn those_ahead_are_named_and_counted() {
+    for (names, total, wanted) in [
+        (&["a", "b"][..], 2, "next are a and b\n"),
+        (&["a", "b", "c"], 3, "next are a, b and c\n"),
+        (&["a", "b", "c", "d"], 120, "next are a, b, c and 117 more\n"),
+        // An older server, or the ticket has moved on: then nothing is said.
+        (&[], 0, "unless renewed)\n"),
+    ] {
+        let ahead: Vec<Value> = names.iter().map(|name| json!({"owner": {"id": name}})).collect();
+        let why = json!({"ahead": ahead, "ahead_total": total});
+        let (code, stage, _server) =
+            on("lockkeeper acquire acme/infra --wait 5m", Format::Name, move |before, asked| {
+                match (before, asked.target.ends_with("/why")) {
+                    (0, _) => queued(total + 1),
+                    (_, true) => Play::Reply(if total == 0 { 404 } else { 200 }, why.clone()),
+                    _ => acquired(),
+                }
+            })
+            .await;
+        let said = stage.err.text();
+        assert!(code == 0 && said.contains(wanted), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -125,9 +150,10 @@ async fn the_end_of_a_wait_takes_the_ticket_back_unless_it_was_asked_to_stay() {
         "DELETE" => Play::Reply(204, Value::Null),
         _ => queued(1),
     };
-    let (code, stage, server) = on("lockkeeper acquire acme/infra --wait 150ms", Format::Name, play).await;
+    let (code, stage, server) = on("lockkeeper acquire acme/infra --wait 0.15s", Format::Name, play).await;
     assert_eq!((code, server.count("DELETE", "/api/v1/tickets/T1")), (3, 1));
     assert_eq!(stage.out.text(), "");
+    assert!(stage.err.text().contains("not acquired within 0.15s\n"), "{}", stage.err.text());
 
     let (code, stage, server) =
         on("lockkeeper acquire acme/infra --queue --wait 150ms", Format::Name, play).await;
@@ -156,6 +182,24 @@ async fn a_ticket_that_ends_exits_3_with_the_reason() {
         on("lockkeeper wait T1", Format::Name, |_, _| refused(410, "queue_timeout")).await;
     assert_eq!(code, 3);
     assert!(stage.err.text().contains("queue_timeout"));
+}
+
+#[tokio::test]
+async fn a_wait_that_the_server_ends_first_was_in_vain_too() {
+    let play = |_: usize, asked: &Asked| match asked.target.contains("wait=0s") {
+        true => refused(410, "queue_timeout"),
+        false => queued(1),
+    };
+    let line = "lockkeeper acquire acme/infra --wait 150ms";
+    let (code, stage, server) = on(line, Format::Name, play).await;
+    assert_eq!((code, server.count("DELETE", "/")), (3, 0));
+    assert!(stage.err.text().contains("not acquired within 150ms\n"), "{}", stage.err.text());
+    // Long before the end it is the ticket that timed out, and not the wait.
+    let play = |before: usize, _: &Asked| if before == 0 { queued(1) } else { refused(410, "queue_timeout") };
+    let line = "lockkeeper acquire acme/infra --wait 5m --queue-timeout 1s";
+    let (code, stage, _server) = on(line, Format::Name, play).await;
+    let said = stage.err.text();
+    assert!(code == 3 && said.contains("queue_timeout") && said.contains("--wait 10m"), "{said}");
 }
 
 #[tokio::test]
@@ -289,8 +333,23 @@ async fn queue_shows_all_or_one_and_a_free_resource_is_no_error() {
         let (code, stage, _) = on(line, Format::Name, move |_, _| Play::Reply(200, body.clone())).await;
         assert_eq!((code, stage.out.text().as_str()), (0, text));
     }
-    let (code, ..) = on("lockkeeper queue a/b", Format::Table, |_, _| refused(404, "not_found")).await;
-    assert_eq!(code, 0);
+    // The queue itself, and a list that shows less of it: what is shown is the whole, and once.
+    let mut both = body["queues"][0].clone();
+    both["tickets"] = json!([{"id": "T1"}, {"id": "T2"}]);
+    both["queues"] = body["queues"].clone();
+    both["next_cursor"] = Value::Null;
+    for (format, text) in [(Format::Name, "L1\nT1\nT2\n"), (Format::Json, "\"T2\"")] {
+        for line in ["lockkeeper queue a/b", "lockkeeper show a/b"] {
+            let both = both.clone();
+            let (code, stage, _) = on(line, format, move |_, _| Play::Reply(200, both.clone())).await;
+            let out = stage.out.text();
+            assert!(code == 0 && out.contains(text) && !out.contains("queues"), "{line}: {out}");
+        }
+    }
+    for (line, wanted) in [("lockkeeper queue a/b", 0), ("lockkeeper show a/b", 1)] {
+        let (code, stage, _) = on(line, Format::Table, |_, _| refused(404, "not_found")).await;
+        assert!(code == wanted && stage.err.text().contains("nobody holds a/b"), "{}", stage.err.text());
+    }
 }
 
 #[tokio::test]
@@ -333,6 +392,7 @@ async fn unlock_pull_is_not_repeated_blindly() {
     };
     let (code, stage, server) = on(&bounded, Format::Name, play).await;
     assert_eq!((code, stage.out.text().as_str()), (0, "L1\nT1\n"));
+    assert!(stage.err.text().contains("1 lock released, 1 ticket cancelled"), "{}", stage.err.text());
     assert_eq!(
         server.asked()[0].body,
         json!({"namespace": "acme/infra", "pull": 42, "acquired_before": "2026-01-01T00:00:00Z"})

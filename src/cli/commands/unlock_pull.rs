@@ -2,7 +2,7 @@
 
 use super::super::client::{Call, Patience, Repeat};
 use super::super::context::{CommandResult, Context, code};
-use super::super::output::{locks_table, print, ticket_table};
+use super::super::output::{count, locks_table, print, ticket_table};
 use super::super::values::utc_time;
 use clap::Args;
 use serde_json::{Map, Value};
@@ -37,7 +37,11 @@ pub(crate) async fn run(ctx: &Context, args: &UnlockPullArgs) -> CommandResult {
 
     let of = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
     let (released, cancelled) = (of("released"), of("cancelled"));
-    ctx.console.say(format_args!("{} locks released, {} tickets cancelled", released.len(), cancelled.len()));
+    ctx.console.say(format_args!(
+        "{} released, {} cancelled",
+        count(released.len(), "lock"),
+        count(cancelled.len(), "ticket")
+    ));
     let ids: Vec<&str> = released.iter().chain(&cancelled).filter_map(|entry| entry["id"].as_str()).collect();
     print(&ctx.console, &answer, &ids, |wide| {
         let tables = [locks_table(&released, wide), ticket_table(&cancelled, wide)];

@@ -30,5 +30,5 @@ pub(crate) async fn run(ctx: &Context, args: &WaitArgs, signals: Option<Signals>
         // Not this command's ticket: whoever took it may come back to it.
         ctx.console.say(format_args!("stopped waiting; the ticket {} was left in the queue", args.ticket));
     }
-    finish(ctx, outcome)
+    finish(ctx, outcome, args.wait.as_ref().map(GoDuration::text))
 }

@@ -22,6 +22,12 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
+/// A number of things: `1 lock`, `2 locks`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// How long ago an RFC 3339 time was, like `3s ago`; in the future `in 27m`.
 pub(crate) fn ago(time: &Value) -> String {
     ago_at(time, wall())
@@ -90,6 +96,11 @@ mod tests {
             assert_eq!(span(Duration::from_secs(secs)), text);
         }
         assert_eq!(span(Duration::from_millis(450)), "450ms");
+    }
+
+    #[test]
+    fn one_thing_is_not_told_as_several() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "lock")), ["0 locks", "1 lock", "2 locks"]);
     }
 
     #[test]

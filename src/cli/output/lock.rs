@@ -69,7 +69,8 @@ pub(crate) fn ticket_table<'a>(tickets: impl IntoIterator<Item = &'a Value>, wid
     table.render()
 }
 
-/// Who has it, since when and how long: `acme/infra#41 (alice), who holds it since 12m ago`.
+/// Who has it, since when and how long: `acme/infra#41 (alice) since 12m ago (lease ends in 18m
+/// unless renewed)`.
 pub(crate) fn held_by(holders: &[Value]) -> String {
     /// Holders named in one sentence.
     const NAMED_MAX: usize = 3;
@@ -86,15 +87,15 @@ fn one(lock: &Value) -> String {
     if !user.is_empty() {
         text.push_str(&format!(" ({user})"));
     }
-    let verb = if field(lock, "/state") == "reserved" { "got it" } else { "holds it since" };
     let since = ago(&lock["acquired_at"]);
     if !since.is_empty() {
-        text.push_str(&format!(" who {verb} {since}"));
+        text.push_str(&format!(" since {since}"));
     }
     let end = expires(lock);
-    match end.as_str() {
-        "never" | "" => text,
-        end => format!("{text} (lease ends {end} unless renewed)"),
+    match (end.as_str(), field(lock, "/state").as_str()) {
+        ("never" | "", _) => text,
+        (end, "reserved") => format!("{text} (reserved, goes on {end} unless fetched)"),
+        (end, _) => format!("{text} (lease ends {end} unless renewed)"),
     }
 }
 
@@ -116,6 +117,17 @@ mod tests {
     fn holders_are_named_and_counted() {
         let holder = json!({"owner": {"id": "o", "user": "u"}});
         assert_eq!(held_by(std::slice::from_ref(&holder)), "o (u)");
-        assert!(held_by(&vec![holder; 5]).ends_with("and 2 more"));
+        assert!(held_by(&vec![holder.clone(); 5]).ends_with("and 2 more"));
+        let mut lock = holder;
+        lock["acquired_at"] = json!("2026-01-01T00:00:00Z");
+        lock["expires_in"] = json!("27m0s");
+        let text = held_by(std::slice::from_ref(&lock));
+        assert!(
+            text.starts_with("o (u) since ") && text.ends_with("(lease ends in 27m unless renewed)"),
+            "{text}"
+        );
+        lock["state"] = json!("reserved");
+        let text = held_by(std::slice::from_ref(&lock));
+        assert!(text.ends_with("(reserved, goes on in 27m unless fetched)"), "{text}");
     }
 }

@@ -5,7 +5,7 @@ mod lock;
 mod queue;
 mod table;
 
-pub(crate) use human::{ago, field, span};
+pub(crate) use human::{ago, count, field, span};
 pub(crate) use lock::{held_by, locks_table, ticket_table};
 pub(crate) use queue::{queue_detail, queues_table};
 pub(crate) use table::Table;

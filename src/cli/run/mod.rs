@@ -122,7 +122,7 @@ async fn carry_out(ctx: &Context, args: &RunArgs, signals: Option<Signals>) -> R
             say_holders(ctx, &answer);
             ctx.console.say(format_args!(
                 "not acquired within {}: {} is not free",
-                span(wait),
+                args.ask.wait_text().unwrap_or("0s"),
                 subject.resource
             ));
             return Ok(exit::NOT_ACQUIRED);
