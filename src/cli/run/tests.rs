@@ -307,10 +307,10 @@ async fn a_signal_while_waiting_cancels_the_ticket() {
 
 #[tokio::test]
 async fn a_lock_that_was_waited_for_is_renewed_before_the_command_starts() {
-    // The poll is counted from when it was sent: with a short lease nothing of it is left.
+    // The poll is counted from when it was sent: of a lease shorter than any exchange nothing is left.
     let server = Scripted::start(|before, asked| match (before, asked.method.as_str()) {
         (0, _) => Play::Reply(202, json!({"status": "queued", "ticket": {"id": "T1"}})),
-        (_, "GET") => granted("1ms"),
+        (_, "GET") => granted("1us"),
         _ => kind(before, asked),
     })
     .await;
