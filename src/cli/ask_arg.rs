@@ -35,7 +35,7 @@ pub struct AskArgs {
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<GoDuration>,
 
-    /// How long the ticket may stay in the queue [default: as long as --wait, else the server's].
+    /// How long the ticket may stay in the queue [default: as long as --wait alone, else the server's].
     #[arg(long, value_name = "DURATION")]
     pub queue_timeout: Option<GoDuration>,
 

@@ -59,6 +59,10 @@ pub(crate) async fn run(ctx: &Context, args: &AcquireArgs, signals: Option<Signa
     let queue = args.queue || !wait.is_zero();
     let request_id = args.request_id.clone().unwrap_or_else(fresh_id);
     let mut body = args.ask.body(&subject, &args.owner, &owner, queue, &request_id);
+    if args.queue && args.ask.queue_timeout.is_none() {
+        // The ticket was asked for by itself: it outlives the wait.
+        body.remove("queue_timeout");
+    }
     if args.hold {
         body.insert("ttl".into(), "0s".into());
     } else if let Some(ttl) = &args.ttl {
