@@ -366,7 +366,9 @@ impl Locks {
             }
             retried = true;
             metrics().retry(Retry::Resend);
+            let absent = AbsentGuard { locks: self, id, command: &command, nonce, armed: true };
             tokio::time::sleep(pause).await;
+            absent.disarm();
             pause = (pause * 2).min(RESEND_PAUSE_MAX);
         }
     }
@@ -525,6 +527,40 @@ impl Drop for ForgetGuard<'_> {
         {
             // If its mailbox is full, the closed channel is found when the turn comes.
             let _ = actor.try_send(Forget { nonce: self.nonce });
+        }
+    }
+}
+
+/// Dropped while armed, it sends the command once more for a client that left while its actor was
+/// dead: the successor finds that nobody can be answered, and undoes what the dead actor made.
+struct AbsentGuard<'a> {
+    locks: &'a Locks,
+    id: ResourceId,
+    command: &'a Arc<Command>,
+    nonce: u64,
+    armed: bool,
+}
+
+impl AbsentGuard<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for AbsentGuard<'_> {
+    fn drop(&mut self) {
+        if self.armed && matches!(**self.command, Command::Acquire(_)) {
+            let (sender, _) = oneshot::channel();
+            self.locks.send(
+                self.id,
+                Submission {
+                    command: Arc::clone(self.command),
+                    nonce: self.nonce,
+                    retried: true,
+                    stays: false,
+                    client: Some(Responder(sender)),
+                },
+            );
         }
     }
 }

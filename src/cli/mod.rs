@@ -5,6 +5,11 @@
 //! Data goes to stdout, prose to stderr. Exit codes: 0 done, 1 error, 2 usage, 3 not acquired;
 //! `run` has its own ([`run`](mod@run)).
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the texts of flags are help for a terminal, brackets included"
+)]
+
 mod ask_arg;
 mod atlantis_env;
 mod client;

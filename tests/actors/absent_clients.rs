@@ -2,7 +2,7 @@
 
 use super::{lock_of, release, request, resource, with_system};
 use crate::support::eventually;
-use lockkeeper_actors::Options;
+use lockkeeper_actors::{Kill, Options};
 use lockkeeper_core::{RequestKey, RequestRef};
 use std::sync::Arc;
 
@@ -47,5 +47,32 @@ fn a_client_with_request_id_that_leaves_keeps_its_place_and_must_claim_its_grant
         assert!(granted.is_reserved(), "nobody has been told of it yet");
         let again = lock_of(&locks.acquire(asked).await.unwrap());
         assert_eq!((again.seq, again.token, again.is_reserved()), (granted.seq, granted.token, false));
+    });
+}
+
+/// The actor dies with the grant made and nobody told, and the client leaves before it can ask again.
+#[test]
+fn a_client_that_leaves_while_its_actor_is_dead_leaves_no_orphan() {
+    with_system(Options::default(), |system| async move {
+        for round in 0..40 {
+            let path = format!("p{round}");
+            let id = resource(&path).id();
+            let asking = actix_rt::spawn({
+                let (system, path) = (Arc::clone(&system), path.clone());
+                async move { system.locks().acquire(request(&path, "first")).await }
+            });
+            // Kill and leave at every stage: not begun, in flight, granted, being sent again.
+            for _ in 0..round % 8 {
+                actix_rt::task::yield_now().await;
+                system.locks().kill_queue_actor(id, Kill::Panic);
+            }
+            asking.abort();
+            if let Ok(answer) = asking.await {
+                release(system.locks(), &path, &lock_of(&answer.unwrap())).await;
+            }
+        }
+        let locks = system.locks();
+        let left = || locks.view().documents(None);
+        eventually("the end of every grant", || async { left().is_empty().then_some(()) }).await;
     });
 }

@@ -1,7 +1,7 @@
 //! Everything known of one resource: holders, tickets, what ended lately, the last token.
 //!
 //! A document is a value. Copying it is cheap (see [`crate::ordered`]), so an actor applies
-//! commands to a copy and keeps the copy only when the store has taken its [`Delta`].
+//! commands to a copy and keeps the copy only when the store has taken its [`Delta`](crate::delta::Delta).
 //!
 //! Invariants, whatever commands came: at most one exclusive holder, or shared holders only, or at
 //! most `limit` counted ones with equal limits; tokens and sequence numbers only grow; after a
