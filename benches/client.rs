@@ -75,6 +75,13 @@ pub(crate) fn grant(body: &str) -> Grant {
     Grant { id, token: token[..digits].parse().expect("a number") }
 }
 
+/// Picks a ticket's id out of an answer.
+pub(crate) fn ticket(body: &str) -> String {
+    let ticket = &body[body.find("\"ticket\":").expect("a ticket")..];
+    let id = ticket.find("\"id\":\"").expect("its id") + 6;
+    ticket[id..id + 26].to_owned()
+}
+
 fn parse(bytes: &[u8]) -> Option<(u16, String)> {
     let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).expect("a head in ASCII");

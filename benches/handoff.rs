@@ -1,12 +1,13 @@
 //! How long a release takes to reach the client that waits, beside a plain acquire.
 
-use crate::client::{Client, grant};
+use crate::client::{Client, grant, ticket};
 use crate::server::Server;
 use crate::table::{Latencies, row, time, title};
+use std::collections::VecDeque;
 use std::time::Instant;
 
-const ROUNDS: usize = 2_000;
-const QUEUES: [usize; 3] = [1, 1_000, 20_000];
+const ROUNDS: usize = 1_000;
+const QUEUES: [usize; 3] = [1, 1_000, 10_000];
 
 pub(crate) async fn run() {
     title("Handoff: from sending the release to the grant at the waiting client");
@@ -26,49 +27,44 @@ pub(crate) async fn run() {
         }
         let plain = Latencies::new(plain);
 
-        // A first holder, then tickets of lower priority that make the queue long.
-        let body = |owner: &str, more: &str| {
+        // A holder, and tickets behind it in one class, so that each release goes to the oldest.
+        let body = |owner: usize| {
             format!(
-                r#"{{"resource":{{"namespace":"acme/infra","path":"hot"}},"owner":{{"id":"{owner}"}},"mode":"exclusive"{more}}}"#
+                r#"{{"resource":{{"namespace":"acme/infra","path":"hot"}},"owner":{{"id":"o{owner}"}},"queue":true,"attended":false,"queue_timeout":"1h"}}"#
             )
         };
-        let (status, answer) = one.send("POST", "/api/v1/locks", &body("first", "")).await;
+        let (status, answer) = one.send("POST", "/api/v1/locks", &body(0)).await;
         assert_eq!(status, 200, "{answer}");
         let mut held = grant(&answer);
-        for number in 1..length {
-            let waiting = body(
-                &format!("w{number}"),
-                r#","queue":true,"attended":false,"priority":"low","queue_timeout":"1h""#,
-            );
-            let (status, answer) = one.send("POST", "/api/v1/locks", &waiting).await;
-            assert_eq!(status, 202, "{answer}");
-        }
+        let mut queue = VecDeque::new();
+        let mut owner = 0;
         let mut samples = Vec::new();
-        for round in 0..ROUNDS {
-            let asked = body(&format!("r{round}"), r#","queue":true,"priority":"critical","wait":"50s""#);
+        for _ in 0..ROUNDS {
+            while queue.len() < length {
+                owner += 1;
+                let (status, answer) = one.send("POST", "/api/v1/locks", &body(owner)).await;
+                assert_eq!(status, 202, "{answer}");
+                queue.push_back(ticket(&answer));
+            }
+            let next = queue.pop_front().expect("a ticket");
             let waiting = tokio::spawn(async move {
-                let answer = other.send("POST", "/api/v1/locks", &asked).await;
+                let answer = other.send("GET", &format!("/api/v1/tickets/{next}?wait=50s"), "").await;
                 (other, answer, Instant::now())
             });
-            // The waiting client must be in the queue before the lock is released.
+            // The client must wait before the lock is released.
             loop {
-                let path = format!("/api/v1/tickets?owner=r{round}&namespace=acme%2Finfra");
-                let (status, answer) = one.send("GET", &path, "").await;
-                assert_eq!(status, 200, "{answer}");
-                if answer.contains("\"position\"") {
+                let (_, metrics) = one.send("GET", "/metrics", "").await;
+                if metrics.contains("\natlantis_enhanced_locking_waiting_clients 1\n") {
                     break;
                 }
             }
             let start = Instant::now();
             one.release(&held).await;
             let (client, (status, answer), at) = waiting.await.expect("no task fails");
+            assert_eq!(status, 200, "{answer}");
             other = client;
-            if status == 200 && !answer.contains("\"owner\":{\"id\":\"w") {
-                samples.push(at.duration_since(start));
-                held = grant(&answer);
-            } else {
-                panic!("{status} {answer}");
-            }
+            samples.push(at.duration_since(start));
+            held = grant(&answer);
         }
         server.kill();
         let samples = Latencies::new(samples);

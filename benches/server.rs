@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    log: std::thread::JoinHandle<()>,
+    log: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Server {
@@ -28,7 +28,7 @@ impl Server {
             .expect("the server says where it listens");
         // Whoever does not read a pipe blocks who writes it.
         let log = std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, address, log }
+        Self { child, address, log: Some(log) }
     }
 
     /// Resident memory in bytes.
@@ -38,9 +38,16 @@ impl Server {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024
     }
 
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ended");
-        self.log.join().expect("its log was read");
+    pub(crate) fn kill(self) {}
+}
+
+impl Drop for Server {
+    /// A bench that fails leaves no server behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(log) = self.log.take() {
+            let _ = log.join();
+        }
     }
 }
