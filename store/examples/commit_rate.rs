@@ -87,7 +87,7 @@ fn commit(store: &EmbeddedStore, id: u64, old: Option<u64>) -> Commit {
         _ => fields.push((Field { kind: FieldKind::Identity, seq: 0 }, Some(vec![1; 80]))),
     }
     let delta = Delta { id, expected: old.map(version), next: Some(next), fields };
-    Commit { partition: id.partition(), deltas: vec![delta], raise_floor: None, now: store.now() }
+    Commit::of(id.partition(), vec![delta], store.now())
 }
 
 /// Which documents the callers write.
@@ -115,7 +115,7 @@ fn visit(store: &EmbeddedStore, id: u64, old: Option<u64>) -> Commit {
         }
     };
     let delta = Delta { id, expected: old.map(version), next: Some(next), fields };
-    Commit { partition: id.partition(), deltas: vec![delta], raise_floor: None, now: store.now() }
+    Commit::of(id.partition(), vec![delta], store.now())
 }
 
 fn rate(dir: &Path, callers: u64, pattern: Pattern) -> Result<String> {

@@ -1,8 +1,9 @@
 //! A store that fails when a test says so: the same trait around any store, with faults at exact
 //! points. Nothing happens by chance or by time.
 
-use crate::contract::{Commit, Committed, Loaded, Page, Store, StoreError, StoreFuture};
-use lockkeeper_core::{ResourceId, Timestamp};
+use crate::contract::{Commit, Committed, Conflict, Known, Loaded, Page, Store, StoreError, StoreFuture};
+use crate::shared::SharedStore;
+use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
             let document = self.inner.load(delta.id).await?.document;
             actual.push((delta.id, document.map(|document| document.version)));
         }
-        Ok(Committed::Conflict(actual))
+        Ok(Committed::Conflict(Conflict::of(actual)))
     }
 }
 
@@ -164,6 +165,18 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
 
     fn now(&self) -> Timestamp {
         self.inner.now()
+    }
+
+    fn now_in(&self, partition: Partition) -> Timestamp {
+        self.inner.now_in(partition)
+    }
+
+    fn known(&self, partition: Partition) -> Known {
+        self.inner.known(partition)
+    }
+
+    fn shared(&self) -> Option<&dyn SharedStore> {
+        self.inner.shared()
     }
 
     fn load(&self, id: ResourceId) -> StoreFuture<'_, Result<Loaded, StoreError>> {
@@ -240,7 +253,7 @@ mod tests {
         assert!(landed(&store, id(1, 1)).await, "done, though the reply was lost");
         assert_eq!(store.commit(created(id(1, 2), 1)).await, Err(down.clone()));
         assert!(unknown(store.commit(created(id(1, 2), 1)).await));
-        let conflict = Committed::Conflict(vec![(id(1, 1), Some(version(1)))]);
+        let conflict = Committed::Conflict(Conflict::of([(id(1, 1), Some(version(1)))]));
         assert_eq!(store.commit(created(id(1, 1), 9)).await, Ok(conflict));
         assert!(!landed(&store, id(1, 2)).await);
         assert_eq!(store.commit(created(id(1, 2), 1)).await, Ok(Committed::Done));

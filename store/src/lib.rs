@@ -7,6 +7,10 @@ pub mod contract;
 pub mod embedded;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
+pub mod shared;
 
-pub use contract::{Commit, Committed, Loaded, Page, Store, StoreError, StoreFuture, StoredDocument};
+pub use contract::{
+    Commit, Committed, Conflict, Known, Loaded, Moved, Page, Store, StoreError, StoreFuture, StoredDocument,
+};
 pub use embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+pub use shared::SharedStore;

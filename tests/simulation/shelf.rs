@@ -1,7 +1,7 @@
 //! The simulated store: what is in here is durable.
 
 use lockkeeper_core::{Document, Field, Partition, ResourceId, Version};
-use lockkeeper_store::contract::{Commit, Committed, Loaded, StoredDocument};
+use lockkeeper_store::contract::{Commit, Committed, Conflict, Loaded, StoredDocument};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -56,7 +56,7 @@ impl Shelf {
             .map(|(id, _, version)| (id, version))
             .collect();
         if !stale.is_empty() {
-            return Committed::Conflict(stale);
+            return Committed::Conflict(Conflict::of(stale));
         }
         for delta in &commit.deltas {
             let Some(next) = &delta.next else {

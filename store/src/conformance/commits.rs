@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::make::{changed, commit, created, delta, id, stored, stored_version, ticket, version};
-use crate::contract::{Committed, StoreError};
+use crate::contract::{Committed, Conflict, StoreError};
 use lockkeeper_core::{Delta, Version};
 
 pub(super) async fn a_wrong_version_changes_nothing(place: &impl Place) {
@@ -13,7 +13,7 @@ pub(super) async fn a_wrong_version_changes_nothing(place: &impl Place) {
     for wrong in [Some(4), Some(6), None] {
         let mut change = changed(id(1, 1), wrong, 9, fields(b"new"));
         change.raise_floor = Some(9);
-        let conflict = Committed::Conflict(vec![(id(1, 1), Some(version(5)))]);
+        let conflict = Committed::Conflict(Conflict::of([(id(1, 1), Some(version(5)))]));
         assert_eq!(store.commit(change).await, Ok(conflict), "expected {wrong:?}");
     }
     let other_generation =
@@ -26,13 +26,13 @@ pub(super) async fn a_wrong_version_changes_nothing(place: &impl Place) {
 
 pub(super) async fn absence_can_be_expected(place: &impl Place) {
     let store = place.open().await;
-    let absent = Committed::Conflict(vec![(id(1, 1), None)]);
+    let absent = Committed::Conflict(Conflict::of([(id(1, 1), None)]));
     assert_eq!(store.commit(changed(id(1, 1), Some(1), 2, vec![])).await, Ok(absent));
     // Neither there before nor after: a way to ask that it is absent.
     let nothing = commit(vec![delta(id(1, 1), None, None)]);
     assert_eq!(store.commit(nothing.clone()).await, Ok(Committed::Done));
     assert_eq!(store.commit(created(id(1, 1), 3)).await, Ok(Committed::Done));
-    let present = Committed::Conflict(vec![(id(1, 1), Some(version(3)))]);
+    let present = Committed::Conflict(Conflict::of([(id(1, 1), Some(version(3)))]));
     assert_eq!(store.commit(nothing).await, Ok(present.clone()));
     assert_eq!(store.commit(created(id(1, 1), 4)).await, Ok(present));
 }
@@ -50,7 +50,7 @@ pub(super) async fn several_documents_change_together_or_not_at_all(place: &impl
         ])
     };
     // Only those documents are named that differ.
-    let conflict = Committed::Conflict(vec![(id(4, 1), Some(version(1)))]);
+    let conflict = Committed::Conflict(Conflict::of([(id(4, 1), Some(version(1)))]));
     assert_eq!(store.commit(change(1, 2)).await, Ok(conflict));
     assert_eq!(stored_version(&*store, id(4, 0)).await, Some(version(1)));
     assert_eq!(stored_version(&*store, id(4, 9)).await, None);

@@ -44,7 +44,8 @@ async fn increment(store: &dyn Store) {
         let fields = vec![(NUMBER, Some((number + 1).to_be_bytes().to_vec()))];
         match store.commit(changed(id(1, 1), expected, expected.unwrap_or(0) + 1, fields)).await {
             Ok(Committed::Done) => return,
-            Ok(Committed::Conflict(actual)) => assert_eq!(actual.len(), 1),
+            Ok(Committed::Conflict(conflict)) => assert_eq!(conflict.moved.len(), 1),
+            Ok(Committed::Late) => {}
             Err(error) => panic!("{error}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Place;
 use super::make::{changed, commit, created, delta, header_of, id, stored, ticket, version};
-use crate::contract::{Committed, Loaded, StoredDocument};
+use crate::contract::{Committed, Conflict, Loaded, StoredDocument};
 use lockkeeper_core::{Field, FieldKind};
 
 /// Fields of the large document.
@@ -68,7 +68,7 @@ pub(super) async fn delete_removes_the_fields_and_allows_a_new_beginning(place: 
     let delete = commit(vec![delta(id(1, 1), Some(1), None)]);
     assert_eq!(store.commit(delete.clone()).await, Ok(Committed::Done));
     assert_eq!(stored(&*store, id(1, 1)).await, None);
-    assert_eq!(store.commit(delete).await, Ok(Committed::Conflict(vec![(id(1, 1), None)])));
+    assert_eq!(store.commit(delete).await, Ok(Committed::Conflict(Conflict::of([(id(1, 1), None)]))));
     assert_eq!(store.commit(created(id(1, 1), 1_000)).await, Ok(Committed::Done));
     let again = stored(&*store, id(1, 1)).await.expect("it was made again");
     assert_eq!((again.version, again.fields), (version(1_000), Vec::new()));

@@ -38,7 +38,7 @@ pub fn header_of(counter: u64) -> Vec<u8> {
 #[must_use]
 pub fn commit(deltas: Vec<Delta>) -> Commit {
     let partition = deltas.first().map_or(Partition(0), |delta| delta.id.partition());
-    Commit { partition, deltas, raise_floor: None, now: Timestamp::ZERO }
+    Commit::of(partition, deltas, Timestamp::ZERO)
 }
 
 /// A commit that makes a document without fields.

@@ -4,7 +4,7 @@
 use super::journal::RowBuilder;
 use super::layout::{BadRow, FLOORS, RECORDS, RecordKey, decode_document, document_key};
 use super::overlay::{Overlay, is_whole};
-use crate::contract::{Commit, Committed, StoreError};
+use crate::contract::{Commit, Committed, Conflict, StoreError};
 use lockkeeper_core::{ResourceId, Version};
 use redb::{ReadableTable, Table, WriteTransaction};
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ impl Applied {
     pub(super) fn into_committed(self) -> Result<Committed, BadRow> {
         match self {
             Self::Written | Self::Confirmed => Ok(Committed::Done),
-            Self::Conflict(actual) => Ok(Committed::Conflict(actual)),
+            Self::Conflict(actual) => Ok(Committed::Conflict(Conflict::of(actual))),
             Self::Damaged(row) => Err(row),
         }
     }
@@ -46,7 +46,8 @@ impl Applied {
 
 /// Refuses a commit that breaks the contract, before it is queued.
 pub(super) fn validate(commit: &Commit) -> Result<(), StoreError> {
-    let mut ids: Vec<ResourceId> = commit.deltas.iter().map(|delta| delta.id).collect();
+    let named = commit.deltas.iter().map(|delta| delta.id).chain(commit.checks.iter().map(|(id, _)| *id));
+    let mut ids: Vec<ResourceId> = named.collect();
     ids.sort_unstable();
     if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(StoreError::Refused(format!("a commit names document {} twice", twice[0])));
@@ -87,10 +88,11 @@ impl<'txn, 'a> Batch<'txn, 'a> {
     /// Of redb: the whole transaction must be given up.
     pub(super) fn apply(&mut self, commit: &Commit) -> Result<Applied, redb::Error> {
         let mut conflicts = Vec::new();
-        for delta in &commit.deltas {
-            match self.version(delta.id)? {
-                Ok(version) if version == delta.expected => {}
-                Ok(version) => conflicts.push((delta.id, version)),
+        let deltas = commit.deltas.iter().map(|delta| (delta.id, delta.expected));
+        for (id, expected) in deltas.chain(commit.checks.iter().copied()) {
+            match self.version(id)? {
+                Ok(version) if version == expected => {}
+                Ok(version) => conflicts.push((id, version)),
                 Err(bad) => return Ok(Applied::Damaged(bad)),
             }
         }

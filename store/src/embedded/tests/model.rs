@@ -4,7 +4,7 @@ use super::super::disk_faults::DiskCall;
 use super::super::{RestoreOptions, backup, compact, restore};
 use super::{Dice, Place, until_well};
 use crate::conformance::make::{commit, header_of, id, ticket, version};
-use crate::contract::{Commit, Committed, Store, StoreError, StoredDocument};
+use crate::contract::{Commit, Committed, Conflict, Store, StoreError, StoredDocument};
 use lockkeeper_core::{Delta, Field, Header, ResourceId};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -136,7 +136,7 @@ async fn random_commits_folds_and_restarts_are_as_the_model_says() {
                         fields: Vec::new(),
                     }]);
                     let actual = model.documents.get(&id(1, number)).map(|(counter, _)| version(*counter));
-                    let conflict = Committed::Conflict(vec![(id(1, number), actual)]);
+                    let conflict = Committed::Conflict(Conflict::of([(id(1, number), actual)]));
                     assert_eq!(store.commit(wrong).await, Ok(conflict), "{what}");
                 }
                 _ => {

@@ -5,7 +5,7 @@ use super::super::fold::FoldLimits;
 use super::super::{DATA_FILE, EmbeddedOptions, EmbeddedStore};
 use super::{NEVER, Place, content, exists, fill, until_well};
 use crate::conformance::make::{changed, commit, created, delta, id, stored, stored_version, version};
-use crate::contract::{Commit, Committed, Store, StoreError, StoreFuture};
+use crate::contract::{Commit, Committed, Conflict, Store, StoreError, StoreFuture};
 use std::fs;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ async fn a_batch_sees_its_earlier_commits_and_each_is_all_or_none() {
         ],
     )
     .await;
-    let conflict = Committed::Conflict(vec![(id(1, 1), Some(version(2)))]);
+    let conflict = Committed::Conflict(Conflict::of([(id(1, 1), Some(version(2)))]));
     let done = || Ok(Committed::Done);
     assert_eq!(outcomes, [done(), done(), Ok(conflict), done(), done()]);
     assert_eq!(stored_version(&*store, id(1, 1)).await, Some(version(50)));
