@@ -44,7 +44,7 @@ impl Bench {
         // As a queue actor does it: on a copy, which is kept once the change is durable.
         let mut work = self.document.clone();
         let reply = work.apply(command, &ctx).expect("it is allowed");
-        std::hint::black_box(work.finish());
+        std::hint::black_box(work.finish(0));
         work.take_effects();
         self.document = work;
         reply

@@ -30,9 +30,9 @@ pub mod time;
 
 pub use command::{Command, Outcome, Reply, Standing};
 pub use delta::{Delta, Field, FieldKind, Header, Version};
-pub use document::{Document, Effects};
+pub use document::{Document, Effects, Followed};
 pub use entry::{EndReason, Ended, Former, Lock, LockState, Ticket};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, Note};
 pub use id::{EntryId, Seq};
 pub use intent::{Intent, Metadata, Mode, Owner, Priority, Pull, RequestKey, RequestRef};
 pub use refusal::Refusal;

@@ -1,6 +1,9 @@
 //! Why a command was not carried out. A refusal changed nothing.
 
 use crate::entry::{Ended, Lock};
+use crate::id::Seq;
+use crate::rules::RETENTION;
+use crate::time::Timestamp;
 use std::sync::Arc;
 
 /// Why a command was refused.
@@ -35,10 +38,29 @@ pub enum Refusal {
     /// It has ended; the record says why.
     #[error("it has ended: {}", .0.reason.as_str())]
     Gone(Arc<Ended>),
+    /// It is not there, and the store has lost data since it was made: it may be among that.
+    #[error("it was lost with data of the store")]
+    Lost,
     /// Never heard of it, or forgotten.
     #[error("not found")]
     NotFound,
     /// Two identities share one resource id; the other one was first.
     #[error("another resource has the same id")]
     IdTaken,
+}
+
+impl Refusal {
+    /// What to say of an entry that is in no document. A store's generation is the time in
+    /// milliseconds at which it was opened after it may have lost data, and an entry's number
+    /// carries the time at which it was made: an older one may have been lost then. That is
+    /// remembered as long as the end of any other entry.
+    #[must_use]
+    pub fn of_unknown(seq: Seq, generation: u64, now: Timestamp) -> Self {
+        let opened_at = Timestamp::from_millis(generation);
+        if generation > 0 && seq.millis() < generation && now < opened_at + RETENTION {
+            Self::Lost
+        } else {
+            Self::NotFound
+        }
+    }
 }

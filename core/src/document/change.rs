@@ -144,11 +144,7 @@ impl Document {
             }
             self.ended_by_time.remove(&(at, seq));
             if let Some(ended) = self.ended.remove(&seq) {
-                for request in ended.former.intent().requests.iter() {
-                    if self.requests.get(&request.key) == Some(&seq) {
-                        self.requests.remove(&request.key);
-                    }
-                }
+                self.forget_requests(seq, ended.former.intent());
             }
             self.touched.push(Field { kind: FieldKind::Ended, seq: seq.0 });
             // Clearing away is no change that anyone waits for: the clock stays, so that a

@@ -26,6 +26,15 @@ impl Document {
         }
     }
 
+    /// Nobody may ask any more what became of these requests, unless another entry answers for them.
+    pub(super) fn forget_requests(&mut self, seq: Seq, intent: &Intent) {
+        for request in intent.requests.iter() {
+            if self.requests.get(&request.key) == Some(&seq) {
+                self.requests.remove(&request.key);
+            }
+        }
+    }
+
     pub(super) fn index_lock(&mut self, lock: Arc<Lock>) {
         self.index_intent(lock.seq, &lock.intent);
         if let Some(at) = lock.expires_at {

@@ -9,8 +9,11 @@
 //! never stored.
 
 mod change;
+mod following;
 mod index;
 mod stored;
+
+pub use following::Followed;
 
 use crate::delta::{Field, Version};
 use crate::entry::{Ended, Lock, Ticket};

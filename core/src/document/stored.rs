@@ -73,7 +73,8 @@ impl Document {
     /// document leaves behind. `None` when nothing changed.
     ///
     /// The document takes on its next version; whoever cannot commit the delta drops the copy.
-    pub fn finish(&mut self) -> Option<(Delta, Option<u64>)> {
+    /// `generation` is the store's: versions take it on with their first change after it grew.
+    pub fn finish(&mut self, generation: u64) -> Option<(Delta, Option<u64>)> {
         if !self.is_changed() {
             return None;
         }
@@ -88,8 +89,10 @@ impl Document {
             return Some((Delta { id: self.id, expected, next: None, fields: Vec::new() }, Some(floor)));
         }
         let version = match expected {
-            Some(version) => Version { counter: version.counter + 1, ..version },
-            None => Version { generation: 0, counter: self.header.clock.as_micros() },
+            Some(version) => {
+                Version { generation: version.generation.max(generation), counter: version.counter + 1 }
+            }
+            None => Version { generation, counter: self.header.clock.as_micros() },
         };
         self.version = Some(version);
         touched.sort_unstable();

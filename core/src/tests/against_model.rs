@@ -350,7 +350,7 @@ impl Pair {
 
     fn commit(&mut self) {
         self.document.take_effects();
-        let delta = self.document.finish();
+        let delta = self.document.finish(0);
         self.model.finish();
         if let Some((delta, raise_floor)) = delta {
             self.shelf.apply(delta, raise_floor);

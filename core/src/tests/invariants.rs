@@ -144,7 +144,7 @@ fn the_deadline_is_exact(document: &Document, ctx: &Context<'_>, now: Timestamp)
     }
     let settle_at = |at: Timestamp| {
         let mut later = document.clone();
-        let _ = later.finish();
+        let _ = later.finish(0);
         let silent = Present::default();
         let _ = later.apply(&Command::Settle, &Context { now: at, presence: &silent, ..*ctx });
         visible(&later)

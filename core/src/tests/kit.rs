@@ -7,9 +7,9 @@
 use super::invariants;
 use crate::command::{Acquire, Cancel, ClientGone, ForceRelease, Poll, Release, ReleasePull, Renew};
 use crate::{
-    Command, Context, Delta, Document, Effects, Field, Intent, Lock, Mode, Outcome, Owner, Presence,
-    Priority, Pull, Refusal, Reply, RequestKey, RequestRef, Resource, ResourceInput, Rules, Seq, Span,
-    Standing, Ticket, Timestamp, Version,
+    Command, Context, Delta, Document, Effects, Field, Followed, Intent, Lock, Mode, Outcome, Owner,
+    Presence, Priority, Pull, Refusal, Reply, RequestKey, RequestRef, Resource, ResourceInput, Rules, Seq,
+    Span, Standing, Ticket, Timestamp, Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,12 +41,15 @@ pub(super) struct Shelf {
     pub(super) header: Vec<u8>,
     pub(super) fields: BTreeMap<Field, Vec<u8>>,
     pub(super) floor: u64,
+    /// What another instance makes of the same changes.
+    pub(super) follower: Option<Document>,
 }
 
 impl Shelf {
     pub(super) fn apply(&mut self, delta: Delta, raise_floor: Option<u64>) {
         assert_eq!(delta.expected, self.version, "a delta expects the version before it");
         self.floor = self.floor.max(raise_floor.unwrap_or(0));
+        self.follow(&delta);
         let Some(next) = delta.next else {
             assert!(delta.fields.is_empty(), "a deleted document has no fields");
             *self = Self { floor: self.floor, ..Self::default() };
@@ -63,10 +66,32 @@ impl Shelf {
         }
     }
 
+    fn follow(&mut self, delta: &Delta) {
+        self.follower = match Document::followed(self.follower.as_ref(), delta, self.floor).unwrap() {
+            Followed::Changed(document, _) => Some(document),
+            Followed::Deleted => None,
+            other => panic!("a follower that missed nothing: {other:?}"),
+        };
+        let again = Document::followed(self.follower.as_ref(), delta, self.floor).unwrap();
+        assert!(matches!(again, Followed::Known), "a change told twice: {again:?}");
+    }
+
+    /// What is stored, what was followed, and what a copy would write back are the same.
+    fn compare(&self, loaded: &Document) {
+        let follower = self.follower.as_ref().unwrap();
+        invariants::equal(follower, loaded);
+        let (header, fields) = follower.to_records();
+        assert_eq!(header, self.header);
+        assert_eq!(fields, self.fields.clone().into_iter().collect::<Vec<_>>());
+    }
+
     pub(super) fn load(&self) -> Option<Document> {
         let fields = self.fields.iter().map(|(field, bytes)| (*field, bytes.as_slice()));
         let version = self.version?;
-        Some(Document::from_records(resource().id(), version, &self.header, fields, self.floor).unwrap())
+        let loaded =
+            Document::from_records(resource().id(), version, &self.header, fields, self.floor).unwrap();
+        self.compare(&loaded);
+        Some(loaded)
     }
 }
 
@@ -141,10 +166,10 @@ impl Room {
     /// Carries the change to the shelf; what is read back must be what was written.
     pub(super) fn commit(&mut self) {
         self.effects = self.document.take_effects();
-        if let Some((delta, raise_floor)) = self.document.finish() {
+        if let Some((delta, raise_floor)) = self.document.finish(0) {
             self.shelf.apply(delta, raise_floor);
         }
-        assert!(self.document.finish().is_none(), "a change is committed once");
+        assert!(self.document.finish(0).is_none(), "a change is committed once");
         if let Some(loaded) = self.shelf.load() {
             invariants::equal(&self.document, &loaded);
         }

@@ -57,7 +57,7 @@ fn a_change_in_a_long_queue_writes_a_handful_of_fields() {
     let cancel = Command::Cancel(crate::command::Cancel { seq: tickets[777].seq, nonce });
     let ctx = Context { now: START, opened_at: START, retried: false, rules: &room.rules, presence: &Nobody };
     room.document.apply(&cancel, &ctx).unwrap();
-    let (delta, _) = room.document.finish().unwrap();
+    let (delta, _) = room.document.finish(0).unwrap();
     assert_eq!(delta.fields.len(), 2, "the ticket goes, what became of it comes");
 }
 
