@@ -51,6 +51,7 @@ impl HealthState {
             Some(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)) => self.suspicion.notify_one(),
             Some(
                 StoreError::Overloaded { .. }
+                | StoreError::Sealed(_)
                 | StoreError::Damaged(_)
                 | StoreError::Refused(_)
                 | StoreError::Closed,

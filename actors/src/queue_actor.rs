@@ -88,9 +88,10 @@ impl QueueActor {
 
     fn step(&mut self, ctx: &mut Context<Self>) {
         let around = Surroundings {
-            now: self.shared.store.now(),
+            now: self.shared.store.now_in(self.id.partition()),
             opened_at: self.shared.opened_at(),
             rules: &self.shared.options.rules,
+            known: self.shared.store.known(self.id.partition()),
         };
         match self.engine.step(around) {
             Step::Idle => {}

@@ -10,11 +10,15 @@ use std::time::Duration;
 pub(crate) fn commit(store: &'static str, result: &Result<Committed, StoreError>, elapsed: Duration) {
     let outcome = match result {
         Ok(Committed::Done) => CommitOutcome::Done,
-        Ok(Committed::Conflict(_)) => CommitOutcome::Conflict,
+        Ok(Committed::Conflict(_) | Committed::Late) => CommitOutcome::Conflict,
         Err(StoreError::Overloaded { .. }) => CommitOutcome::Overloaded,
         Err(StoreError::OutcomeUnknown(_)) => CommitOutcome::Unknown,
         Err(
-            StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Refused(_) | StoreError::Closed,
+            StoreError::Unavailable(_)
+            | StoreError::Sealed(_)
+            | StoreError::Damaged(_)
+            | StoreError::Refused(_)
+            | StoreError::Closed,
         ) => CommitOutcome::Unavailable,
     };
     metrics().store_commit(store, outcome, elapsed);

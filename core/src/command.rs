@@ -124,6 +124,21 @@ pub enum Command {
 }
 
 impl Command {
+    /// The entry that it is about, if it names one.
+    #[must_use]
+    pub const fn subject(&self) -> Option<Seq> {
+        match self {
+            Self::Poll(poll) => Some(poll.seq),
+            Self::Renew(renew) => Some(renew.seq),
+            Self::Release(release) => Some(release.seq),
+            Self::ForceRelease(force) => Some(force.seq),
+            Self::Cancel(cancel) => Some(cancel.seq),
+            Self::ClientGone(gone) => Some(gone.seq),
+            Self::Show(seq) => Some(*seq),
+            Self::Acquire(_) | Self::ReleasePull(_) | Self::Settle => None,
+        }
+    }
+
     /// The operation's name in logs and metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -75,6 +75,8 @@ label_values! {
     Retry {
         /// A commit found a newer version in the store.
         Conflict => "conflict",
+        /// A commit came too late by the store's clock.
+        Late => "late",
         /// An actor died with the command unanswered, so its successor got it again.
         Resend => "resend",
     }

@@ -67,7 +67,7 @@ metrics_table! {
     ERRORS = "atlantis_enhanced_locking_errors_total", Kind::Counter, Unit::Count("answers"), [CODE],
         "Answers that were errors, by code, over all routes.";
     RETRIES = "atlantis_enhanced_locking_retries_total", Kind::Counter, Unit::Count("retries"),
-        [Label { name: "kind", values: Retry::WORDS, help: "a newer version in the store, or a dead actor" }],
+        [Label { name: "kind", values: Retry::WORDS, help: "a newer version in the store, a commit that came too late, or a dead actor" }],
         "Commands applied or sent a second time.";
     LOCKS = "atlantis_enhanced_locking_locks", Kind::Gauge, Unit::Count("locks"),
         [Label { name: "state", values: LockState::WORDS, help: "with its client, or waiting for it" }],

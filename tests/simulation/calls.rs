@@ -37,6 +37,7 @@ impl World {
             attempts: 0,
             arrived: false,
             answered: false,
+            begun: self.now,
             confirming: None,
         };
         self.calls.insert(number, call);
@@ -79,7 +80,7 @@ impl World {
         let Some(seat) = self.instances[instance].seats.get_mut(&resource) else { return Ok(()) };
         let place = Place { instance, resource, life: seat.life };
         seat.engine.end_wait(nonce, now);
-        self.collect(place, false)?;
+        self.collect(place)?;
         self.poke(place)
     }
 

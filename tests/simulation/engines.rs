@@ -4,8 +4,9 @@ use super::checker::Verdict;
 use super::world::{CALM, Call, Event, News, Place, SECOND, STORM, Seat, World};
 use lockkeeper_actors::Failure;
 use lockkeeper_actors::engine::{Engine, Step, Submission, Surroundings};
-use lockkeeper_core::{Command, Document};
-use lockkeeper_store::contract::StoreError;
+use super::checker::lock_of;
+use lockkeeper_core::{Command, Delta, Document, Followed};
+use lockkeeper_store::contract::{Known, StoreError};
 use std::sync::Arc;
 
 impl World {
@@ -30,7 +31,13 @@ impl World {
         }
         let life = self.number();
         let copy = self.instances[instance].view.get(&resource).cloned();
-        let engine = Engine::new(self.resources[resource].id(), copy);
+        let mut engine = Engine::new(self.resources[resource].id(), copy);
+        if self.instances.len() > 1 {
+            engine = engine.shared();
+            if self.dice.percent(50) {
+                engine = engine.assuming_absent();
+            }
+        }
         self.instances[instance].seats.insert(resource, Seat { left: Vec::new(), engine, life });
         Place { instance, resource, life }
     }
@@ -40,7 +47,7 @@ impl World {
         let (now, opened_at) = (self.clock(), self.instances[place.instance].opened_at);
         let rules = self.rules.clone();
         let Some(seat) = self.seat(place) else { return Ok(()) };
-        match seat.engine.step(Surroundings { now, opened_at, rules: &rules }) {
+        match seat.engine.step(Surroundings { now, opened_at, rules: &rules, known: Known::default() }) {
             Step::Idle => {}
             Step::Load => {
                 if self.storm && self.dice.percent(4) {
@@ -52,30 +59,25 @@ impl World {
             }
             Step::Commit(commit) => self.ship(place, commit),
         }
-        self.collect(place, false)
+        self.collect(place)
     }
 
-    /// Takes the answers that an engine gave. On a shared store an answer that was not committed
-    /// rests on a copy alone, and is not given to anyone if the copy is old.
-    pub(super) fn collect(&mut self, place: Place, confirmed: bool) -> Verdict {
+    /// Takes the answers that an engine gave.
+    pub(super) fn collect(&mut self, place: Place) -> Verdict {
         let id = self.resources[place.resource].id();
         let stored = self.stored(place.resource);
-        let version = stored.as_ref().and_then(Document::version);
-        let copy = self.seat(place).and_then(|seat| seat.engine.document()).and_then(Document::version);
-        let stale = self.instances.len() > 1 && !confirmed && copy != version;
         let here = |call: &Call| (call.instance, call.resource) == (place.instance, place.resource);
         let numbers: Vec<u64> = self.calls.iter().filter(|(_, call)| here(call)).map(|(n, _)| *n).collect();
-        let mut refused = false;
         for number in numbers {
             let Some(call) = self.calls.get_mut(&number) else { continue };
             let Some(answer) = call.line.take_answer() else { continue };
-            if stale && answer.is_ok() {
-                call.arrived = false;
-                self.send(Event::Resend { call: number });
-                refused = true;
-                continue;
-            }
             call.answered = true;
+            if let Ok(answer) = &answer
+                && let Some(lock) = lock_of(&answer.outcome)
+                && self.ended.get(&(id, lock.seq)).is_some_and(|at| *at < call.begun)
+            {
+                return Err(format!("staleness: {lock:?} had ended before call {number} began"));
+            }
             let asked = (call.nonce, call.purpose);
             match &answer {
                 Ok(answer) => self.checker.acknowledged(id, stored.as_ref(), &answer.outcome)?,
@@ -84,9 +86,27 @@ impl World {
             }
             self.send(Event::Deliver { call: number, answer: Box::new(answer) });
         }
-        if refused {
-            self.instances[place.instance].view.remove(&place.resource);
-            self.kill(place);
+        Ok(())
+    }
+
+    /// What one instance committed is told to another.
+    pub(super) fn hint(&mut self, instance: usize, resource: usize, delta: &Delta) -> Verdict {
+        let now = self.clock();
+        if !self.instances[instance].up {
+            return Ok(());
+        }
+        if let Some(seat) = self.instances[instance].seats.get_mut(&resource) {
+            let place = Place { instance, resource, life: seat.life };
+            seat.engine.follow(delta.clone(), now);
+            self.publish(place);
+            self.collect(place)?;
+            return self.poke(place);
+        }
+        let view = &mut self.instances[instance].view;
+        match Document::followed(view.get(&resource), delta, 0) {
+            Ok(Followed::Changed(document, _)) => drop(view.insert(resource, document)),
+            Ok(Followed::Deleted | Followed::Gap) | Err(_) => drop(view.remove(&resource)),
+            Ok(Followed::Known) => {}
         }
         Ok(())
     }
@@ -156,21 +176,22 @@ impl World {
     pub(super) fn sweep(&mut self, instance: usize) -> Verdict {
         self.reap(instance, 100)?;
         if self.instances[instance].up {
+            let shared = self.instances.len() > 1;
             let seats = self.instances[instance].seats.iter().map(|(resource, seat)| (*resource, seat.life));
             for (resource, life) in seats.collect::<Vec<_>>() {
                 let place = Place { instance, resource, life };
                 let version = self.shelf.version(self.resources[resource].id());
                 let rest = self.dice.percent(30);
                 let Some(seat) = self.seat(place) else { continue };
-                let behind = seat.engine.document().and_then(Document::version) != version;
-                if seat.engine.wants_reload() {
-                    self.poke(place)?;
-                } else if seat.engine.is_idle() && rest {
+                if seat.engine.is_idle() && rest {
                     self.instances[instance].seats.remove(&resource);
-                } else if self.instances.len() > 1 && behind {
-                    self.kill(place);
-                    self.instances[instance].view.remove(&resource);
+                    continue;
                 }
+                if shared {
+                    seat.engine.seen_in_store(version);
+                }
+                seat.engine.wants_reload();
+                self.poke(place)?;
             }
         }
         let pace = if self.now > STORM + CALM { 60 } else { 1 };

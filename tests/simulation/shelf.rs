@@ -1,14 +1,19 @@
 //! The simulated store: what is in here is durable.
 
-use lockkeeper_core::{Document, Field, Partition, ResourceId, Version};
-use lockkeeper_store::contract::{Commit, Committed, Conflict, Loaded, StoredDocument};
+use lockkeeper_core::{Delta, Document, Field, Partition, ResourceId, Version};
+use lockkeeper_store::contract::{Commit, Committed, Conflict, Loaded, Moved, StoredDocument};
 use std::collections::BTreeMap;
+
+/// Changes that a document remembers.
+const LOG_MAX: usize = 4;
 
 #[derive(Default)]
 struct Kept {
     version: Version,
     header: Vec<u8>,
     fields: BTreeMap<Field, Vec<u8>>,
+    /// The latest changes, as a conflict tells them.
+    log: Vec<Delta>,
     /// The records as they are read back, since they were last written.
     read: Option<Document>,
 }
@@ -47,16 +52,23 @@ impl Shelf {
         self.documents.get(&id).map(|kept| kept.version)
     }
 
+    /// All changes since that version, if they are still known.
+    fn since(&self, id: ResourceId, expected: Option<Version>) -> Vec<Delta> {
+        let log = self.documents.get(&id).map_or(&[][..], |kept| &kept.log);
+        let first = log.iter().position(|delta| delta.expected == expected);
+        first.map_or_else(Vec::new, |first| log[first..].to_vec())
+    }
+
     pub(super) fn commit(&mut self, commit: &Commit) -> Committed {
-        let stale: Vec<_> = commit
-            .deltas
-            .iter()
-            .map(|delta| (delta.id, delta.expected, self.version(delta.id)))
+        let deltas = commit.deltas.iter().map(|delta| (delta.id, delta.expected));
+        let moved: Vec<Moved> = deltas
+            .chain(commit.checks.iter().copied())
+            .map(|(id, expected)| (id, expected, self.version(id)))
             .filter(|(_, expected, version)| expected != version)
-            .map(|(id, _, version)| (id, version))
+            .map(|(id, expected, version)| Moved { id, version, since: self.since(id, expected) })
             .collect();
-        if !stale.is_empty() {
-            return Committed::Conflict(Conflict::of(stale));
+        if !moved.is_empty() {
+            return Committed::Conflict(Conflict { moved, unsure: false });
         }
         for delta in &commit.deltas {
             let Some(next) = &delta.next else {
@@ -67,6 +79,10 @@ impl Shelf {
             assert!(next.version > kept.version, "versions grow");
             (kept.version, kept.read) = (next.version, None);
             kept.header.clone_from(&next.bytes);
+            kept.log.push(delta.clone());
+            if kept.log.len() > LOG_MAX {
+                kept.log.remove(0);
+            }
             for (field, bytes) in &delta.fields {
                 match bytes {
                     Some(bytes) => kept.fields.insert(*field, bytes.clone()),

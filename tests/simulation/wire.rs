@@ -21,7 +21,15 @@ impl World {
         ));
         if committed == Committed::Done {
             let after = self.stored(from.resource);
-            self.checker.committed(id, before.as_ref(), after.as_ref(), commit.now)?;
+            if !commit.deltas.is_empty() {
+                self.checker.committed(id, before.as_ref(), after.as_ref(), commit.now)?;
+            }
+            for lock in before.iter().flat_map(|before| before.locks()) {
+                if after.as_ref().is_none_or(|after| after.lock(lock.seq).is_none()) {
+                    self.ended.insert((id, lock.seq), self.now);
+                }
+            }
+            self.tell_the_others(from, commit);
         }
         match reply {
             None => {}
@@ -29,6 +37,19 @@ impl World {
             Some(Err(error)) => self.send(Event::News { to: from, news: News::Committed(Err(error)) }),
         }
         Ok(())
+    }
+
+    /// Hints may be lost, come twice, and overtake each other.
+    fn tell_the_others(&mut self, from: Place, commit: &Commit) {
+        for instance in (0..self.instances.len()).filter(|instance| *instance != from.instance) {
+            for delta in &commit.deltas {
+                let copies = if self.dice.percent(20) { 0 } else { 1 + usize::from(self.dice.percent(5)) };
+                for _ in 0..copies {
+                    let delta = Box::new(delta.clone());
+                    self.send(Event::Hint { instance, resource: from.resource, delta });
+                }
+            }
+        }
     }
 
     /// An engine's commit sets out, and may get lost.
@@ -54,23 +75,18 @@ impl World {
     pub(super) fn news(&mut self, to: Place, news: News) -> Verdict {
         let now = self.clock();
         let Some(seat) = self.seat(to) else { return Ok(()) };
-        let confirmed = match news {
-            News::Committed(result) => {
-                let done = matches!(result, Ok(Committed::Done));
-                seat.engine.committed(result, now);
-                done
-            }
+        match news {
+            News::Committed(result) => drop(seat.engine.committed(result, now)),
             News::Loaded(result) => {
                 let failed = result.is_err();
                 seat.engine.loaded(result, now);
                 if failed {
                     seat.engine.wants_reload();
                 }
-                false
             }
-        };
+        }
         self.publish(to);
-        self.collect(to, confirmed)?;
+        self.collect(to)?;
         self.poke(to)
     }
 }

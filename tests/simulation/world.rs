@@ -11,7 +11,9 @@ use super::line::Line;
 use super::shelf::Shelf;
 use lockkeeper_actors::engine::Engine;
 use lockkeeper_actors::{Answer, Failure};
-use lockkeeper_core::{Command, Document, Outcome, Resource, ResourceInput, Rules, Span, Timestamp};
+use lockkeeper_core::{
+    Command, Delta, Document, Outcome, Resource, ResourceId, ResourceInput, Rules, Seq, Span, Timestamp,
+};
 use lockkeeper_store::contract::{Commit, Committed, Loaded, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -54,6 +56,12 @@ pub(super) enum Event {
     /// A call goes to the successor of the engine that died.
     Resend {
         call: u64,
+    },
+    /// A change of one instance is told to another.
+    Hint {
+        instance: usize,
+        resource: usize,
+        delta: Box<Delta>,
     },
     /// A call's wait is over.
     EndWait {
@@ -125,6 +133,8 @@ pub(super) struct Call {
     pub(super) arrived: bool,
     /// The engine has answered; the answer is on its way.
     pub(super) answered: bool,
+    /// When its client sent it.
+    pub(super) begun: u64,
     /// An answer about a lock that grew old and is confirmed: this is what it was.
     pub(super) confirming: Option<Outcome>,
 }
@@ -143,6 +153,8 @@ pub(super) struct World {
     pub(super) history: VecDeque<String>,
     pub(super) resources: Vec<Arc<Resource>>,
     pub(super) numbers: u64,
+    /// When the end of a lock became durable.
+    pub(super) ended: BTreeMap<(ResourceId, Seq), u64>,
     pub(super) storm: bool,
     /// A measure of all that happened, to compare two runs by.
     pub(super) trace: u64,
@@ -174,6 +186,7 @@ impl World {
             history: VecDeque::new(),
             resources,
             numbers: 0,
+            ended: BTreeMap::new(),
             storm: true,
             trace: 0,
             dice,
@@ -292,6 +305,7 @@ impl World {
             }
             Event::News { to, news } => self.news(to, news),
             Event::Resend { call } => self.resend(call),
+            Event::Hint { instance, resource, delta } => self.hint(instance, resource, &delta),
             Event::EndWait { call } => self.end_wait(call),
             Event::Deliver { call, answer } => self.deliver(call, *answer),
             Event::Poke { place } => self.poke(place),

@@ -8,20 +8,25 @@
 //! whoever submitted it sends it again, marked as retried). A client that cannot be answered any
 //! more is reported to the core as [`lockkeeper_core::command::ClientGone`].
 
+mod answering;
+mod following;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 mod waiters;
 
 use crate::answer::{Answer, Failure};
-use lockkeeper_core::command::{ClientGone, Poll};
+use lockkeeper_core::command::ClientGone;
 use lockkeeper_core::{
-    Command, Context, Document, Effects, Lock, Outcome, Presence, Refusal, Reply, ResourceId, Rules, Seq,
-    Span, Standing, Timestamp,
+    Command, Context, Delta, Document, Effects, Note, Outcome, Presence, Refusal, Reply, ResourceId, Rules, Seq,
+    Timestamp,
 };
-use lockkeeper_store::{Commit, Committed, Loaded, StoreError};
+use lockkeeper_store::{Commit, Committed, Known, Loaded, StoreError};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use waiters::{Waiter, Waiters};
+use answering::first_told;
+use waiters::Waiters;
 
 /// Commands applied in one commit.
 pub const BATCH_MAX: usize = 512;
@@ -77,7 +82,10 @@ enum Copy {
 
 /// A batch whose commit is under way.
 struct Flight<C> {
-    document: Document,
+    /// What it becomes; `None`: there is none, and that is to be confirmed.
+    document: Option<Document>,
+    /// False when the commit only confirms.
+    changes: bool,
     effects: Effects,
     batch: Vec<(Submission<C>, Outcome)>,
     decided_at: Timestamp,
@@ -99,6 +107,18 @@ pub struct Engine<C> {
     inbox: VecDeque<Submission<C>>,
     flight: Option<Flight<C>>,
     loading: bool,
+    /// Others write to the store too: a copy alone confirms and denies nothing.
+    shared: bool,
+    /// Of the commands that wait, the first so many came before the load that is under way began.
+    before_load: usize,
+    /// Of the commands that wait, the first so many may rest on the copy: it was read after them.
+    confirmed: usize,
+    /// Changes that others committed and that came while something was under way.
+    followed_later: VecDeque<Delta>,
+    /// The copy was replaced or moved by others since [`Engine::take_moved`] was called.
+    moved: bool,
+    /// The store's generation, as last known.
+    generation: u64,
     waiters: Waiters<C>,
     /// Clients that stopped waiting while a commit was in flight or their command not yet applied.
     ended_waits: Vec<u64>,
@@ -122,6 +142,8 @@ pub struct Surroundings<'a> {
     pub opened_at: Timestamp,
     /// The settings.
     pub rules: &'a Rules,
+    /// What the store knows of the partition.
+    pub known: Known,
 }
 
 impl<C: Client> Engine<C> {
@@ -134,6 +156,12 @@ impl<C: Client> Engine<C> {
             inbox: VecDeque::new(),
             flight: None,
             loading: false,
+            shared: false,
+            before_load: 0,
+            confirmed: 0,
+            followed_later: VecDeque::new(),
+            moved: false,
+            generation: 0,
             waiters: Waiters::default(),
             ended_waits: Vec::new(),
             gone_in_flight: Vec::new(),
@@ -142,6 +170,23 @@ impl<C: Client> Engine<C> {
             reload: false,
             conflicts: 0,
         }
+    }
+
+    /// Others write to the same store.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// Takes it that the store has no such document: a commit that rests on it finds out, and the
+    /// usual case (a resource that nobody uses) costs one round trip instead of two.
+    #[must_use]
+    pub fn assuming_absent(mut self) -> Self {
+        if self.shared && matches!(self.copy, Copy::Unknown) {
+            self.copy = Copy::Absent { floor: 0 };
+        }
+        self
     }
 
     /// The document as it was last seen in the store.
@@ -194,7 +239,12 @@ impl<C: Client> Engine<C> {
             return;
         }
         if let Some((seq, waiter)) = self.waiters.remove_by_nonce(nonce) {
-            self.answer_waiter(seq, waiter, now);
+            if self.shared {
+                // Its ticket may have been granted or ended elsewhere: the store is asked.
+                self.ask_again(seq, waiter);
+            } else {
+                self.answer_waiter(seq, waiter, now);
+            }
         }
     }
 
@@ -202,11 +252,16 @@ impl<C: Client> Engine<C> {
     pub fn forget(&mut self, nonce: u64) {
         // Not applied yet: then it is as if it had never come. What is sent again may have been
         // applied before: its answer must be tried, so that what it made is undone.
+        let before = self.inbox.len();
         self.inbox.retain(|waiting| {
             waiting.nonce != nonce
                 || waiting.retried
                 || waiting.client.as_ref().is_none_or(Client::is_connected)
         });
+        if self.inbox.len() < before {
+            // Which of them came before the load is no longer known: then none did.
+            (self.before_load, self.confirmed) = (0, 0);
+        }
         if self.flight.is_some() {
             // Its ticket may be granted by what is in flight, and others may wait for it too.
             self.gone_in_flight.push(nonce);
@@ -225,11 +280,18 @@ impl<C: Client> Engine<C> {
     fn report_gone(&mut self, seq: Seq, nonce: u64, untold: Option<Timestamp>) {
         lockkeeper_telemetry::metrics().client_gone();
         let command = Arc::new(Command::ClientGone(ClientGone { seq, nonce, untold }));
-        self.inbox.push_front(Submission { command, nonce, retried: false, stays: false, client: None });
+        self.put_first(Submission { command, nonce, retried: false, stays: false, client: None });
+    }
+
+    fn put_first(&mut self, submission: Submission<C>) {
+        // It moves those behind it; what confirmed the first confirms it no longer.
+        (self.before_load, self.confirmed) = (0, 0);
+        self.inbox.push_front(submission);
     }
 
     /// Begins what can be begun. Call it whenever something came in.
     pub fn step(&mut self, around: Surroundings<'_>) -> Step {
+        self.generation = around.known.generation;
         loop {
             let wanted = !self.inbox.is_empty() || (self.reload && self.is_awaited());
             if self.flight.is_some() || self.loading || !wanted {
@@ -239,13 +301,15 @@ impl<C: Client> Engine<C> {
                 Copy::Unknown => {
                     self.loading = true;
                     self.reload = false;
+                    self.confirmed = 0;
+                    self.before_load = self.inbox.len();
                     return Step::Load;
                 }
                 _ if self.inbox.is_empty() => {
                     self.reload = false;
                     return Step::Idle;
                 }
-                Copy::Absent { floor } => Err(*floor),
+                Copy::Absent { floor } => Err((*floor).max(around.known.floor)),
                 Copy::Present(document) => Ok((**document).clone()),
             };
             if let Some(commit) = self.apply_batch(work, around) {
@@ -257,11 +321,16 @@ impl<C: Client> Engine<C> {
 
     /// Applies what waits to a copy. `None`: nothing changed, and all is answered.
     fn apply_batch(&mut self, work: Result<Document, u64>, around: Surroundings<'_>) -> Option<Commit> {
-        let count = self.inbox.len().min(BATCH_MAX);
+        let confirmed = std::mem::take(&mut self.confirmed);
+        let mut count = self.inbox.len().min(BATCH_MAX);
+        if confirmed > 0 {
+            count = count.min(confirmed);
+        }
         let (mut work, floor) = match work {
-            Ok(document) => (Some(document), 0),
+            Ok(document) => (Some(document), around.known.floor),
             Err(floor) => (None, floor),
         };
+        let mut certain = !self.shared || confirmed > 0;
         let mut batch = Vec::with_capacity(count);
         for submission in self.inbox.drain(..count) {
             let ctx = Context {
@@ -282,21 +351,42 @@ impl<C: Client> Engine<C> {
                 (None, Command::Settle | Command::ClientGone(_)) => Ok(Reply::Done),
                 (None, _) => Err(Refusal::NotFound),
             };
+            let outcome = match (outcome, submission.command.subject()) {
+                (Err(Refusal::NotFound), Some(seq)) => {
+                    Err(Refusal::of_unknown(seq, around.known.generation, around.now))
+                }
+                (outcome, _) => outcome,
+            };
             batch.push((submission, outcome));
         }
+        // That time has nothing to say yet may be said of a copy: another look follows.
+        certain |= batch.iter().all(|(submission, _)| matches!(*submission.command, Command::Settle));
         let decided_at = around.now;
-        let Some(mut document) = work else {
-            self.answer_batch(None, Effects::default(), batch, decided_at);
-            return None;
+        let before = match &self.copy {
+            Copy::Present(document) => document.version(),
+            Copy::Absent { .. } | Copy::Unknown => None,
         };
-        let delta = document.finish();
-        let effects = document.take_effects();
-        let Some((delta, raise_floor)) = delta else {
-            self.answer_batch(Some(document), effects, batch, decided_at);
-            return None;
-        };
-        self.flight = Some(Flight { document, effects, batch, decided_at });
-        Some(Commit { partition: self.id.partition(), deltas: vec![delta], raise_floor, now: around.now })
+        let delta = work.as_mut().and_then(|document| document.finish(around.known.generation));
+        let effects = work.as_mut().map(Document::take_effects).unwrap_or_default();
+        let partition = self.id.partition();
+        let mut commit = Commit { floor, ..Commit::of(partition, Vec::new(), decided_at) };
+        let changes = delta.is_some();
+        match delta {
+            Some((delta, raise_floor)) => {
+                commit.deltas.push(delta);
+                commit.raise_floor = raise_floor;
+                if self.shared {
+                    commit.note = Note { events: effects.events.clone() }.to_bytes();
+                }
+            }
+            None if certain => {
+                self.answer_batch(work, effects, batch, decided_at);
+                return None;
+            }
+            None => commit.checks.push((self.id, before)),
+        }
+        self.flight = Some(Flight { document: work, changes, effects, batch, decided_at });
+        Some(commit)
     }
 
     /// Clients wait on a copy that could not be read again: try once more at the next step.
@@ -309,6 +399,8 @@ impl<C: Client> Engine<C> {
     /// The store has answered the load. Call [`Engine::step`] afterwards.
     pub fn loaded(&mut self, result: Result<Loaded, StoreError>, now: Timestamp) {
         self.loading = false;
+        self.moved = true;
+        let before_load = std::mem::take(&mut self.before_load);
         let copy = result.map_err(Failure::from).and_then(|loaded| {
             let floor = loaded.floor;
             let Some(stored) = loaded.document else { return Ok(Copy::Absent { floor }) };
@@ -320,10 +412,12 @@ impl<C: Client> Engine<C> {
         match copy {
             Ok(copy) => {
                 self.copy = copy;
+                self.confirmed = before_load;
                 // First of all: what others are told of comes after what is undone.
-                for report in self.owed.drain(..) {
-                    self.inbox.push_front(report);
+                for report in std::mem::take(&mut self.owed) {
+                    self.put_first(report);
                 }
+                self.follow_what_waited(now);
                 self.answer_all_changed(now);
             }
             Err(failure) => {
@@ -365,35 +459,34 @@ impl<C: Client> Engine<C> {
         match result {
             Ok(Committed::Done) => {
                 self.conflicts = 0;
-                self.copy = if flight.document.version().is_some() {
-                    Copy::Present(Box::new(flight.document.clone()))
-                } else {
-                    Copy::Absent { floor: flight.document.floor() }
-                };
-                publish(self.document(), &flight.effects);
-                self.answer_batch(Some(flight.document), flight.effects, flight.batch, flight.decided_at);
+                if let (true, Some(document)) = (flight.changes, &flight.document) {
+                    self.copy = if document.version().is_some() {
+                        Copy::Present(Box::new(document.clone()))
+                    } else {
+                        Copy::Absent { floor: document.floor() }
+                    };
+                    publish(self.document(), &flight.effects);
+                }
+                self.answer_batch(flight.document, flight.effects, flight.batch, flight.decided_at);
+                self.follow_what_waited(now);
             }
-            Ok(Committed::Conflict(_)) => {
+            Ok(Committed::Conflict(conflict)) => {
                 lockkeeper_telemetry::metrics().retry(lockkeeper_telemetry::Retry::Conflict);
-                self.copy = Copy::Unknown;
-                self.conflicts += 1;
-                for (submission, _) in flight.batch.into_iter().rev() {
-                    self.inbox.push_front(submission);
-                }
-                if self.conflicts > CONFLICTS_MAX {
-                    self.conflicts = 0;
-                    self.reload = true;
-                    self.fail_inbox(&Failure::Overloaded {
-                        what: "conflicting commits of one resource",
-                        limit: CONFLICTS_MAX as usize,
-                    });
-                }
+                self.decide_again(flight.batch, conflict.unsure);
+                self.learn(&conflict, now);
+                self.follow_what_waited(now);
+            }
+            Ok(Committed::Late) => {
+                lockkeeper_telemetry::metrics().retry(lockkeeper_telemetry::Retry::Late);
+                self.decide_again(flight.batch, false);
+                self.follow_what_waited(now);
             }
             Err(error) => {
                 // Whatever happened, the copy cannot be trusted until it was loaded again.
                 self.copy = Copy::Unknown;
                 self.reload = true;
-                self.doubt = Some(flight.document);
+                self.followed_later.clear();
+                self.doubt = flight.document.filter(|_| flight.changes);
                 let failure = Failure::from(error);
                 for (submission, outcome) in flight.batch {
                     // It may have been done for a client that is gone: then it must be undone.
@@ -409,6 +502,23 @@ impl<C: Client> Engine<C> {
             }
         }
         self.catch_up(now);
+    }
+
+    /// The same commands are applied once more, unless that happened too often.
+    fn decide_again(&mut self, batch: Vec<(Submission<C>, Outcome)>, unsure: bool) {
+        for (mut submission, _) in batch.into_iter().rev() {
+            submission.retried |= unsure;
+            self.put_first(submission);
+        }
+        self.conflicts += 1;
+        if self.conflicts > CONFLICTS_MAX {
+            self.conflicts = 0;
+            self.reload = true;
+            self.fail_inbox(&Failure::Overloaded {
+                what: "conflicting commits of one resource",
+                limit: CONFLICTS_MAX as usize,
+            });
+        }
     }
 
     fn fail_inbox(&mut self, failure: &Failure) {
@@ -429,146 +539,5 @@ impl<C: Client> Engine<C> {
         // Of the sending before this one nobody knows.
         let failure = if submission.retried { failure.of_repetition() } else { failure };
         client.answer(Err(failure));
-    }
-
-    /// Gives every command of a durable (or empty) batch its answer.
-    fn answer_batch(
-        &mut self,
-        document: Option<Document>,
-        effects: Effects,
-        batch: Vec<(Submission<C>, Outcome)>,
-        decided_at: Timestamp,
-    ) {
-        let resource = document.as_ref().map(|document| Arc::clone(document.resource()));
-        // Locks that somebody heard of by a command of this batch.
-        let mut told = Vec::new();
-        for (submission, outcome) in batch {
-            let Some(client) = submission.client else { continue };
-            let first = first_told(&outcome);
-            if let Some((seq, None)) = first
-                && submission.stays
-                && client.is_connected()
-            {
-                self.waiters.insert(seq, Waiter { nonce: submission.nonce, client });
-                continue;
-            }
-            let delivered = client.answer(Ok(Answer { resource: resource.clone(), decided_at, outcome }));
-            match first {
-                Some((seq, Some(_))) if delivered => told.push(seq),
-                Some((seq, untold)) if !delivered && !self.waiters.is_waiting(seq) => {
-                    self.report_gone(seq, submission.nonce, untold);
-                }
-                _ => {}
-            }
-        }
-        if let Some(document) = document {
-            for seq in effects.changed {
-                let decided = (!told.contains(&seq)).then_some(&document);
-                self.answer_changed(&document, decided, seq, decided_at);
-            }
-        }
-    }
-
-    /// An entry may have been granted or ended: then whoever waits for it hears of it.
-    /// `decided` is what this engine decided and told nobody of yet: of the rest others may know.
-    fn answer_changed(
-        &mut self,
-        document: &Document,
-        decided: Option<&Document>,
-        seq: Seq,
-        decided_at: Timestamp,
-    ) {
-        if !self.waiters.has(seq) || document.ticket(seq).is_some() {
-            return;
-        }
-        let lock = document.lock(seq);
-        let ours = |lock: &Lock| {
-            let same = |own: &Arc<Lock>| own.token == lock.token && own.renewed_at == lock.renewed_at;
-            decided.and_then(|decided| decided.lock(seq)).is_some_and(same)
-        };
-        let untold = lock.is_some_and(|lock| lock.is_reserved() || (lock.touch == 0 && !ours(lock)));
-        if untold && self.waiters.is_waiting(seq) {
-            // Granted while nobody was known to wait here: it is claimed, or noted that one more
-            // knows it, before anybody is told.
-            for Waiter { nonce, client } in self.waiters.remove(seq) {
-                let command = Arc::new(Command::Poll(Poll { seq, wait: Span::ZERO }));
-                let client = Some(client);
-                self.inbox.push_back(Submission { command, nonce, retried: true, stays: false, client });
-            }
-            return;
-        }
-        let mut unreached = None;
-        let mut reached = false;
-        for waiter in self.waiters.remove(seq) {
-            let outcome = document.standing(seq).map(Reply::Standing);
-            let resource = Some(Arc::clone(document.resource()));
-            if waiter.client.answer(Ok(Answer { resource, decided_at, outcome })) {
-                reached = true;
-            } else {
-                // A client that came by the ticket's id can come again: its nonce undoes nothing.
-                let made_it = document.lock(seq).is_some_and(|lock| lock.intent.nonce == waiter.nonce);
-                unreached = match unreached {
-                    Some(other) if made_it => Some(other),
-                    _ => Some(waiter.nonce),
-                };
-            }
-        }
-        if let (false, Some(nonce), Some(lock)) = (reached, unreached, lock) {
-            let untold = ours(lock).then_some(lock.renewed_at);
-            self.report_gone(seq, nonce, untold);
-        }
-    }
-
-    /// The copy was replaced by what the store has: waiting clients may have missed their turn.
-    fn answer_all_changed(&mut self, now: Timestamp) {
-        let seqs: Vec<Seq> = self.waiters.seqs().collect();
-        let doubt = self.doubt.take();
-        match &self.copy {
-            Copy::Present(document) => {
-                let document = (**document).clone();
-                for seq in seqs {
-                    self.answer_changed(&document, doubt.as_ref(), seq, now);
-                }
-            }
-            Copy::Absent { .. } => {
-                for seq in seqs {
-                    for waiter in self.waiters.remove(seq) {
-                        self.answer_waiter(seq, waiter, now);
-                    }
-                }
-            }
-            Copy::Unknown => {}
-        }
-    }
-
-    /// Tells a client that does not wait any more where its ticket stands.
-    fn answer_waiter(&mut self, seq: Seq, waiter: Waiter<C>, now: Timestamp) {
-        let (resource, outcome) = match &self.copy {
-            Copy::Present(document) => {
-                (Some(Arc::clone(document.resource())), document.standing(seq).map(Reply::Standing))
-            }
-            Copy::Absent { .. } => (None, Err(Refusal::NotFound)),
-            Copy::Unknown => {
-                // Its ticket is in the store, or was: nobody can say now that it was not granted.
-                let what = "the resource could not be read again".into();
-                waiter.client.answer(Err(Failure::OutcomeUnknown(what)));
-                return;
-            }
-        };
-        let delivered = waiter.client.answer(Ok(Answer { resource, decided_at: now, outcome }));
-        if !delivered && !self.waiters.is_waiting(seq) {
-            self.report_gone(seq, waiter.nonce, None);
-        }
-    }
-}
-
-/// The entry that an answer is the first to tell of, and, if it is a lock, when its lease began.
-fn first_told(outcome: &Outcome) -> Option<(Seq, Option<Timestamp>)> {
-    match outcome {
-        Ok(Reply::Standing(Standing::Queued { ticket, .. })) => Some((ticket.seq, None)),
-        Ok(Reply::Standing(Standing::Acquired { lock, news: true, .. })) => {
-            Some((lock.seq, Some(lock.renewed_at)))
-        }
-        _ => None,
     }
 }

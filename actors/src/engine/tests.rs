@@ -8,7 +8,8 @@ use lockkeeper_core::{
     EndReason, Field, Intent, Metadata, Mode, Owner, Priority, RequestKey, RequestRef, Resource,
     ResourceInput, Span, Version,
 };
-use lockkeeper_store::StoredDocument;
+use lockkeeper_core::{Lock, Standing};
+use lockkeeper_store::{Conflict, StoredDocument};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,7 +113,7 @@ impl Shelf {
     fn commit(&mut self, commit: Commit) -> Committed {
         let [delta] = <[_; 1]>::try_from(commit.deltas).expect("one document");
         if delta.expected != self.version {
-            return Committed::Conflict(vec![(delta.id, self.version)]);
+            return Committed::Conflict(Conflict::of([(delta.id, self.version)]));
         }
         self.commits += 1;
         self.floor = self.floor.max(commit.raise_floor.unwrap_or(0));
@@ -136,13 +137,14 @@ struct Desk {
     shelf: Shelf,
     now: Timestamp,
     rules: Rules,
+    known: Known,
     nonces: u64,
 }
 
 impl Desk {
     fn new() -> Self {
         let engine = Engine::new(resource().id(), None);
-        Self { engine, shelf: Shelf::default(), now: START, rules: Rules::default(), nonces: 0 }
+        Self { engine, shelf: Shelf::default(), now: START, rules: Rules::default(), known: Known::default(), nonces: 0 }
     }
 
     /// A desk whose engine has its copy, so that its next step is a commit.
@@ -154,7 +156,7 @@ impl Desk {
     }
 
     fn step(&mut self) -> Step {
-        self.engine.step(Surroundings { now: self.now, opened_at: START, rules: &self.rules })
+        self.engine.step(Surroundings { now: self.now, opened_at: START, rules: &self.rules, known: self.known })
     }
 
     /// The commit that the next step asks for.
@@ -418,7 +420,8 @@ fn sixteen_conflicts_in_a_row_are_borne_and_no_more() {
     for conflict in 0..=CONFLICTS_MAX {
         assert!(!asked.caller.is_answered(), "after {conflict}");
         desk.commit();
-        desk.committed(Ok(Committed::Conflict(Vec::new())));
+        let version = Some(Version { generation: 0, counter: u64::MAX });
+        desk.committed(Ok(Committed::Conflict(Conflict::of([(resource().id(), version)]))));
         if conflict < CONFLICTS_MAX {
             assert_eq!(desk.step(), Step::Load);
             desk.load();

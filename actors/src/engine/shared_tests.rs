@@ -1,0 +1,1 @@
+//! The engine on a store that others write to.
