@@ -7,7 +7,10 @@ pub mod contract;
 pub mod embedded;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
+pub mod redis;
 pub mod shared;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use contract::{
     Commit, Committed, Conflict, Known, Loaded, Moved, Page, Store, StoreError, StoreFuture, StoredDocument,
