@@ -1,7 +1,7 @@
 //! The settings in force, each with its source.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -9,18 +9,41 @@ use lockkeeper_core::Span;
 
 use crate::expand::escape;
 use crate::problem::{MASK, plain};
+use crate::redis_url::RedisUrl;
 use crate::schema::Setting;
 use crate::source::Source;
 use crate::value::Value;
 
 /// One setting in force.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) setting: &'static Setting,
+    /// Its name as it was written.
+    pub(crate) name: &'static str,
     pub(crate) value: Value,
     pub(crate) source: Source,
     /// The file its value was read from, for a secret given so.
     pub(crate) file: Option<PathBuf>,
+}
+
+impl Entry {
+    /// Whether someone gave it, and something else than what holds anyway.
+    pub(crate) fn differs_from_default(&self) -> bool {
+        self.source != Source::Default
+            && self.setting.kind.parse(self.setting.default).as_ref() != Ok(&self.value)
+    }
+}
+
+impl fmt::Debug for Entry {
+    /// Secrets are not even shown here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value: &dyn fmt::Debug = if self.setting.secret { &MASK } else { &self.value };
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("value", value)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Every setting in force, in the order of the documentation.
@@ -48,13 +71,12 @@ impl Effective {
         let mut out = String::from("# The effective settings, each with where its value comes from.\n");
         let mut section = "";
         for entry in &self.entries {
-            let (own, name) = entry.setting.name.split_once('.').unwrap_or(("", entry.setting.name));
+            let (own, name) = entry.setting.name.rsplit_once('.').unwrap_or(("", entry.setting.name));
             if own != section {
+                open_section(&mut out, section, own);
                 section = own;
-                // Writing to a string cannot fail.
-                let _ = writeln!(out, "{section}:");
             }
-            let indent = if section.is_empty() { "" } else { "  " };
+            let indent = "  ".repeat(depth(section));
             let source = plain(&entry.source.to_string());
             let _ = match (&entry.file, entry.setting.secret && entry.source != Source::Default) {
                 (Some(file), _) => {
@@ -94,12 +116,39 @@ getter!(size, Size(bytes) -> u64 = *bytes);
 getter!(address, Address(address) -> SocketAddr = *address);
 getter!(word, Word(word) -> &'static str = word);
 getter!(text, Text(text) -> String = text.clone());
+getter!(redis_urls, RedisUrls(urls) -> Vec<RedisUrl> = urls.clone());
+
+fn depth(section: &str) -> usize {
+    section.split('.').filter(|part| !part.is_empty()).count()
+}
+
+/// Writes the names of those sections that the one before was not in.
+fn open_section(out: &mut String, before: &str, section: &str) {
+    let mut path = String::new();
+    for part in section.split('.') {
+        let indent = "  ".repeat(depth(&path));
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(part);
+        let open =
+            before.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        if !open {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{indent}{part}:");
+        }
+    }
+}
 
 fn yaml(value: &Value) -> String {
     match value {
         Value::Text(text) => quoted(text),
         // `[::1]:4142` would be a list.
         Value::Address(address) => quoted(&address.to_string()),
+        Value::RedisUrls(urls) => {
+            let urls: Vec<_> = urls.iter().map(|url| quoted(&url.to_string())).collect();
+            format!("[{}]", urls.join(", "))
+        }
         plain => plain.to_string(),
     }
 }

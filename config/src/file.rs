@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::expand::expand;
 use crate::layer::{Given, Layer};
 use crate::problem::Problem;
-use crate::schema::{Form, Schema};
+use crate::schema::{Form, Found, Schema};
 use crate::source::{Position, Source};
 use crate::yaml::{self, Entry, Node, Shape};
 
@@ -46,11 +46,16 @@ impl Walk<'_> {
     fn entries(&mut self, section: &str, entries: Vec<Entry>) {
         for entry in entries {
             let name = if section.is_empty() { entry.key } else { format!("{section}.{}", entry.key) };
-            if let Some((setting, form)) = self.schema.find(&name) {
-                match self.text(&name, setting.secret && form == Form::Value, &entry.value) {
+            if let Some(Found { setting, form, name: known }) = self.schema.find(&name) {
+                let masked = setting.masked() && form == Form::Value;
+                let text = match &entry.value.shape {
+                    Shape::Sequence(items) if setting.kind.is_list() => self.list(&name, masked, items),
+                    _ => self.text(&name, masked, &entry.value),
+                };
+                match text {
                     Ok(text) => {
                         let source = (self.source)(Some(entry.value.at));
-                        self.layer.give(Given { setting, form, text, source });
+                        self.layer.give(Given { setting, form, name: known, text, source });
                     }
                     Err(problem) => self.layer.problems.push(problem),
                 }
@@ -69,7 +74,7 @@ impl Walk<'_> {
             Shape::Mapping(entries) => self.entries(name, entries),
             // All of its settings are commented out.
             Shape::Null => {}
-            Shape::Scalar(_) | Shape::Sequence => {
+            Shape::Scalar(_) | Shape::Sequence(_) => {
                 let message = "is a section; write its settings below it, indented by two spaces";
                 self.problem(name, value.at, message.to_owned());
             }
@@ -86,10 +91,16 @@ impl Walk<'_> {
                     "has no value; write one, \"\" for an empty text, or leave the line out for the default";
                 Err(Problem::new(name, &source, message))
             }
-            Shape::Mapping(_) | Shape::Sequence => {
+            Shape::Mapping(_) | Shape::Sequence(_) => {
                 Err(Problem::new(name, &source, "takes a single value, not a list or a section"))
             }
         }
+    }
+
+    /// The items as one text, as they would stand in a variable or behind a flag.
+    fn list(&self, name: &str, masked: bool, items: &[Node]) -> Result<String, Problem> {
+        let texts: Result<Vec<_>, _> = items.iter().map(|item| self.text(name, masked, item)).collect();
+        Ok(texts?.join(","))
     }
 
     fn problem(&mut self, name: &str, at: Position, message: String) {

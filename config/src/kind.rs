@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use lockkeeper_core::Span;
 
+use crate::redis_url;
 use crate::size;
 use crate::value::{Value, short};
 
@@ -44,6 +45,9 @@ pub enum Kind {
         /// Words that a user may expect, and what to tell about each.
         absent: &'static [(&'static str, &'static str)],
     },
+    /// Addresses of Redis servers: a list in the file, separated by commas elsewhere, or given several
+    /// times as a flag. They may hold credentials.
+    RedisUrls,
     /// A text.
     Text {
         /// What is allowed, in words.
@@ -65,8 +69,14 @@ impl Kind {
             Self::Size { min, max } => format!("{} to {}", size::display(*min), size::display(*max)),
             Self::Address => "an IP address and port, like 127.0.0.1:4142 or [::1]:4142".to_owned(),
             Self::Word { words, .. } => words.join(" or "),
+            Self::RedisUrls => redis_url::ALLOWED.to_owned(),
             Self::Text { allowed, .. } => (*allowed).to_owned(),
         }
+    }
+
+    /// Whether it takes several values.
+    pub(crate) const fn is_list(&self) -> bool {
+        matches!(self, Self::RedisUrls)
     }
 
     /// Reads a value.
@@ -112,6 +122,7 @@ impl Kind {
                     None => Err("is not known".to_owned()),
                 }
             }
+            Self::RedisUrls => redis_url::parse_list(text).map(Value::RedisUrls),
             Self::Text { check, .. } => check(text).map(|()| Value::Text(text.to_owned())),
         }
     }

@@ -9,6 +9,8 @@ use crate::source::Source;
 pub(crate) struct Given {
     pub(crate) setting: &'static Setting,
     pub(crate) form: Form,
+    /// The setting's name as it was written.
+    pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) source: Source,
 }
@@ -30,9 +32,22 @@ impl Layer {
         match first {
             Some(first) => {
                 let message = format!("is given a second time; the first is {}", first.source);
-                self.problems.push(Problem::new(given.setting.name, &given.source, message));
+                self.problems.push(Problem::new(given.name, &given.source, message));
             }
             None => self.given.push(given),
+        }
+    }
+
+    /// The same for a flag: one that takes a list may be repeated.
+    pub(crate) fn give_flag(&mut self, given: Given) {
+        let begun = self.given.iter_mut().find(|begun| {
+            given.setting.kind.is_list()
+                && begun.setting.name == given.setting.name
+                && begun.source == given.source
+        });
+        match begun {
+            Some(begun) => begun.text = format!("{},{}", begun.text, given.text),
+            None => self.give(given),
         }
     }
 }

@@ -18,8 +18,10 @@ mod file;
 mod kind;
 mod layer;
 mod problem;
+mod redis_url;
 mod resolve;
 mod schema;
+mod secret;
 mod settings;
 mod size;
 mod source;
@@ -33,11 +35,13 @@ pub use environment::Environment;
 pub use file::ConfigFile;
 pub use kind::Kind;
 pub use problem::{Problem, Problems};
+pub use redis_url::RedisUrl;
 pub use resolve::{Flag, Inputs};
 pub use schema::Setting;
+pub use secret::Secret;
 pub use settings::{
     ActorSettings, EmbeddedSettings, EventSettings, HealthSettings, HttpSettings, LogFormat, QueueSettings,
-    Settings, StoreKind,
+    RedisSettings, RedisTls, RedisTopology, Settings, StoreKind,
 };
 pub use source::{Position, Source};
 pub use value::Value;

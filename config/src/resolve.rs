@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::file::{self, ConfigFile};
 use crate::layer::{Given, Layer};
 use crate::problem::{Problem, Problems};
-use crate::schema::{Form, Schema, Setting, name_of_variable, variable};
+use crate::schema::{Form, Found, Rule, Schema, Setting, name_of_variable, variable};
 use crate::source::Source;
 use crate::value::Value;
 
@@ -43,6 +43,10 @@ pub(crate) struct Candidates(HashMap<&'static str, Entry>);
 impl Candidates {
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
+        self.0.get_mut(name)
     }
 }
 
@@ -85,12 +89,18 @@ pub(crate) fn resolve(schema: &Schema, inputs: &Inputs<'_>) -> Result<Effective,
         candidates.remove(name);
     });
     problems.sort_by_key(|problem| problem.source.order());
-    let candidates = Candidates(candidates);
-    problems.extend(schema.rules.iter().filter_map(|rule| rule(&candidates)));
-    match Problems::from_list(problems) {
-        Some(problems) => Err(problems),
-        None => Ok(Effective::new(schema.settings, candidates.0)),
+    let mut candidates = Candidates(candidates);
+    for rule in schema.rules.iter().copied().flatten() {
+        match rule {
+            Rule::One(rule) => problems.extend(rule(&candidates)),
+            Rule::Many(rule) => problems.append(&mut rule(&candidates)),
+        }
     }
+    if let Some(problems) = Problems::from_list(problems) {
+        return Err(problems);
+    }
+    (schema.spread)(&mut candidates);
+    Ok(Effective::new(schema.settings, candidates.0))
 }
 
 fn defaults(schema: &Schema) -> Layer {
@@ -102,11 +112,11 @@ fn from_environment(schema: &Schema, environment: &Environment) -> Layer {
     for (name, value) in environment.ours().filter(|(name, _)| !schema.other_variables.contains(name)) {
         let source = Source::Environment(name.to_owned());
         match (schema.find_variable(name), value) {
-            (Some((setting, form)), Ok(value)) => {
-                layer.give(Given { setting, form, text: value.to_owned(), source });
+            (Some(Found { setting, form, name }), Ok(value)) => {
+                layer.give(Given { setting, form, name, text: value.to_owned(), source });
             }
-            (Some((setting, _)), Err(_)) => {
-                layer.problems.push(Problem::new(setting.name, &source, "is not UTF-8 text"));
+            (Some(found), Err(_)) => {
+                layer.problems.push(Problem::new(found.name, &source, "is not UTF-8 text"));
             }
             (None, _) => {
                 let unknown = name_of_variable(name);
@@ -130,8 +140,8 @@ fn from_flags(schema: &Schema, flags: &[Flag<'_>]) -> Layer {
     for flag in flags {
         let source = Source::Flag(flag.spelling.to_owned());
         match schema.find(flag.setting) {
-            Some((setting, form)) => {
-                layer.give(Given { setting, form, text: flag.value.to_owned(), source });
+            Some(Found { setting, form, name }) => {
+                layer.give_flag(Given { setting, form, name, text: flag.value.to_owned(), source });
             }
             None => {
                 let message = schema.unknown(flag.setting, |meant| format!("{meant:?}"));
@@ -148,13 +158,12 @@ fn from_flags(schema: &Schema, flags: &[Flag<'_>]) -> Layer {
 
 /// Reads a given value, or the file that holds it.
 fn take(given: &Given, read_secret: &dyn Fn(&Path) -> io::Result<String>) -> Result<Entry, Problem> {
-    let Given { setting, form, text, source } = given;
-    let entry = |value, file| Entry { setting, value, source: source.clone(), file };
+    let Given { setting, form, name, text, source } = given;
+    let entry = |value, file| Entry { setting, name, value, source: source.clone(), file };
     match form {
         Form::Value => {
-            let value = parse(setting, text).map_err(|message| {
-                Problem::new(setting.name, source, message).with_value(text, setting.secret)
-            })?;
+            let value = parse(setting, text)
+                .map_err(|message| Problem::new(name, source, message).with_value(text, setting.masked()))?;
             Ok(entry(value, None))
         }
         Form::File => {

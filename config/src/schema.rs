@@ -47,12 +47,36 @@ pub(crate) struct Refused {
 pub(crate) struct Schema {
     pub(crate) settings: &'static [Setting],
     pub(crate) refused: &'static [Refused],
+    /// Other names of settings, as (other name, setting): what the setting is called elsewhere.
+    pub(crate) aliases: &'static [(&'static str, &'static str)],
     /// The default file.
     pub(crate) defaults: &'static str,
     /// Variables with our prefix that others read.
     pub(crate) other_variables: &'static [&'static str],
     /// What must hold between settings.
-    pub(crate) rules: &'static [fn(&Candidates) -> Option<Problem>],
+    pub(crate) rules: &'static [&'static [Rule]],
+    /// Once nothing is wrong: spreads a value that says several things over the settings of each, so that
+    /// what is in force is said in one way.
+    pub(crate) spread: fn(&mut Candidates),
+}
+
+/// What must hold between settings. It is asked with those that are valid for themselves; one that
+/// misses any of its own says nothing.
+#[derive(Clone, Copy)]
+pub(crate) enum Rule {
+    /// At most one thing can be wrong.
+    One(fn(&Candidates) -> Option<Problem>),
+    /// Several can.
+    Many(fn(&Candidates) -> Vec<Problem>),
+}
+
+/// A setting found by a name that a user wrote.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) setting: &'static Setting,
+    pub(crate) form: Form,
+    /// The name as written: the setting's or an alias.
+    pub(crate) name: &'static str,
 }
 
 impl Setting {
@@ -60,6 +84,12 @@ impl Setting {
     #[must_use]
     pub fn variable(&self) -> String {
         variable(self.name)
+    }
+
+    /// Whether its value may be shown neither in messages nor in the dump. A list of URLs can hold
+    /// credentials, and while it cannot be read nobody knows where in it.
+    pub(crate) fn masked(&self) -> bool {
+        self.secret || matches!(self.kind, Kind::RedisUrls)
     }
 
     /// Where a secret's value can be read, instead of being given.
@@ -79,28 +109,35 @@ pub(crate) fn name_of_variable(variable: &str) -> String {
 }
 
 impl Schema {
-    pub(crate) fn find(&self, name: &str) -> Option<(&'static Setting, Form)> {
-        self.settings.iter().find_map(|setting| {
-            if setting.name == name {
-                Some((setting, Form::Value))
-            } else if setting.file_name().is_some_and(|file| file == name) {
-                Some((setting, Form::File))
+    pub(crate) fn find(&self, name: &str) -> Option<Found> {
+        self.find_by(|known| known == name)
+    }
+
+    pub(crate) fn find_variable(&self, name: &str) -> Option<Found> {
+        self.find_by(|known| variable(known) == name)
+    }
+
+    fn find_by(&self, is_meant: impl Fn(&str) -> bool) -> Option<Found> {
+        let own = self.settings.iter().find_map(|setting| {
+            let form = if is_meant(setting.name) {
+                Form::Value
+            } else if setting.file_name().is_some_and(|file| is_meant(&file)) {
+                Form::File
             } else {
-                None
-            }
+                return None;
+            };
+            Some(Found { setting, form, name: setting.name })
+        });
+        own.or_else(|| {
+            let (alias, name) = self.aliases.iter().find(|(alias, _)| is_meant(alias))?;
+            let setting = self.settings.iter().find(|setting| setting.name == *name)?;
+            Some(Found { setting, form: Form::Value, name: alias })
         })
     }
 
-    pub(crate) fn find_variable(&self, name: &str) -> Option<(&'static Setting, Form)> {
-        self.settings.iter().find_map(|setting| {
-            if setting.variable() == name {
-                Some((setting, Form::Value))
-            } else if setting.file_name().is_some_and(|file| variable(&file) == name) {
-                Some((setting, Form::File))
-            } else {
-                None
-            }
-        })
+    /// The other names of a setting.
+    pub(crate) fn aliases_of(&self, name: &str) -> impl Iterator<Item = &'static str> {
+        self.aliases.iter().filter(move |(_, meant)| *meant == name).map(|(alias, _)| *alias)
     }
 
     pub(crate) fn is_section(&self, name: &str) -> bool {
@@ -126,7 +163,7 @@ impl Schema {
             return reason.to_owned();
         }
         let sections =
-            self.settings.iter().filter_map(|setting| setting.name.split_once('.').map(|(s, _)| s));
+            self.settings.iter().filter_map(|setting| setting.name.rsplit_once('.').map(|(s, _)| s));
         let names = self.settings.iter().map(|setting| setting.name);
         match suggest::nearest(name, names.chain(sections)) {
             Some(meant) => format!("there is no such setting; did you mean {}?", spell(meant)),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use lockkeeper_core::Span;
 
+use crate::redis_url::RedisUrl;
 use crate::size;
 
 /// A setting's value.
@@ -22,6 +23,8 @@ pub enum Value {
     Address(SocketAddr),
     /// One of a few words.
     Word(&'static str),
+    /// Addresses of Redis servers.
+    RedisUrls(Vec<RedisUrl>),
     /// Any other text.
     Text(String),
 }
@@ -36,6 +39,10 @@ impl fmt::Display for Value {
             Self::Size(bytes) => f.write_str(&size::display(*bytes)),
             Self::Address(address) => write!(f, "{address}"),
             Self::Word(word) => f.write_str(word),
+            Self::RedisUrls(urls) => {
+                let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+                f.write_str(&urls.join(","))
+            }
             Self::Text(text) => f.write_str(text),
         }
     }

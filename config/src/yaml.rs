@@ -30,8 +30,8 @@ pub(crate) enum Shape {
     Scalar(String),
     /// Names and values.
     Mapping(Vec<Entry>),
-    /// A list; its items do not matter, since no setting takes one.
-    Sequence,
+    /// A list.
+    Sequence(Vec<Node>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
                         Shape::Mapping(found) => entries = found,
                         // A file with nothing but comments leaves everything at its default.
                         Shape::Null => {}
-                        Shape::Scalar(_) | Shape::Sequence => {
+                        Shape::Scalar(_) | Shape::Sequence(_) => {
                             let message = "must hold settings, one \"name: value\" per line";
                             self.mistakes.push(Mistake::at(node.at, message));
                         }
@@ -183,14 +183,15 @@ impl<'a> Reader<'a> {
                 Shape::Mapping(self.mapping(depth)?)
             }
             Event::SequenceStart(_, _) => {
+                let mut items = Vec::new();
                 loop {
                     let (event, span) = self.next()?;
                     if event == Event::SequenceEnd {
                         break;
                     }
-                    self.node(event, span, depth + 1)?;
+                    items.push(self.node(event, span, depth + 1)?);
                 }
-                Shape::Sequence
+                Shape::Sequence(items)
             }
             Event::Alias(_) => {
                 return Err(Mistake::at(
@@ -216,7 +217,7 @@ impl<'a> Reader<'a> {
             let key = match self.node(event, span, depth + 1)?.shape {
                 Shape::Scalar(key) => key,
                 Shape::Null => return Err(Mistake::at(at, "has a value without a name")),
-                Shape::Mapping(_) | Shape::Sequence => {
+                Shape::Mapping(_) | Shape::Sequence(_) => {
                     return Err(Mistake::at(at, "has a name that is not a plain word"));
                 }
             };

@@ -4,6 +4,8 @@
 //! [`Span`]s; timers of this process are standard durations.
 
 mod checks;
+mod redis;
+mod redis_rules;
 mod refused;
 mod rules;
 mod table;
@@ -18,13 +20,20 @@ use lockkeeper_core::Span;
 use crate::effective::Effective;
 use crate::schema::Schema;
 
+pub use redis::{RedisSettings, RedisTls, RedisTopology};
+
+/// The greatest number of a Redis database.
+pub(crate) const REDIS_DB_MAX: u32 = 65_535;
+
 /// Lockkeeper's settings.
 pub(crate) const SCHEMA: Schema = Schema {
     settings: table::SETTINGS,
     refused: refused::REFUSED,
     defaults: include_str!("../../lockkeeper.yaml"),
     other_variables: refused::OTHER_VARIABLES,
-    rules: rules::RULES,
+    rules: &[rules::RULES, redis_rules::RULES],
+    aliases: refused::ALIASES,
+    spread: redis::spread,
 };
 
 /// The store that keeps the locks.
@@ -32,6 +41,8 @@ pub(crate) const SCHEMA: Schema = Schema {
 pub enum StoreKind {
     /// A file under the data directory.
     Embedded,
+    /// A Redis that several instances share.
+    Redis,
 }
 
 /// How log lines look.
@@ -78,6 +89,17 @@ pub struct Settings {
     pub answer_max_age: Duration,
     /// How long a call of the store may take.
     pub store_call_timeout: Duration,
+    /// How long after a lease's end the next grant waits; zero with a store of our own, whose clock
+    /// nobody else has.
+    pub lease_grace: Span,
+    /// How long nothing is granted after a shared store lost data.
+    pub settle_window: Duration,
+    /// How long at most an unfinished write-back is waited for.
+    pub settle_max: Duration,
+    /// How long an instance that was not heard of counts as present.
+    pub presence_lease: Duration,
+    /// Where clients reach this instance; empty for the address served, see [`Settings::advertised_at`].
+    pub advertise_address: String,
     /// Queues.
     pub queue: QueueSettings,
     /// The HTTP door.
@@ -88,6 +110,8 @@ pub struct Settings {
     pub actors: ActorSettings,
     /// The embedded store.
     pub embedded: EmbeddedSettings,
+    /// The Redis store.
+    pub redis: RedisSettings,
     /// Health checks.
     pub health: HealthSettings,
 }
@@ -173,16 +197,31 @@ impl Settings {
         if id.is_empty() { "lockkeeper".to_owned() } else { id }
     }
 
+    /// Where clients reach this instance: as configured, or the address that is served (its port is known
+    /// once it is bound), with the host's name for one that stands for all of its addresses.
+    #[must_use]
+    pub fn advertised_at(&self, bound: SocketAddr, host_name: &str) -> String {
+        if !self.advertise_address.is_empty() {
+            self.advertise_address.clone()
+        } else if bound.ip().to_canonical().is_unspecified() && !host_name.is_empty() {
+            format!("{host_name}:{}", bound.port())
+        } else {
+            bound.to_string()
+        }
+    }
+
     /// Every field from its setting.
     pub(crate) fn from_effective(e: &Effective) -> Self {
         let duration = |name| e.span(name).to_std();
+        let store = match e.word("store") {
+            "embedded" => StoreKind::Embedded,
+            "redis" => StoreKind::Redis,
+            other => unreachable!("the schema allows the store {other}"),
+        };
         Self {
             listen: e.address("listen"),
             data_dir: PathBuf::from(e.text("data-dir")),
-            store: match e.word("store") {
-                "embedded" => StoreKind::Embedded,
-                other => unreachable!("the schema allows the store {other}"),
-            },
+            store,
             instance_id: e.text("instance-id"),
             log_format: match e.word("log-format") {
                 "text" => LogFormat::Text,
@@ -200,6 +239,14 @@ impl Settings {
             lock_delay: e.span("lock-delay"),
             answer_max_age: duration("answer-max-age"),
             store_call_timeout: duration("store-call-timeout"),
+            lease_grace: match store {
+                StoreKind::Embedded => Span::ZERO,
+                StoreKind::Redis => e.span("lease-grace"),
+            },
+            settle_window: duration("settle-window"),
+            settle_max: duration("settle-max"),
+            presence_lease: duration("presence-lease"),
+            advertise_address: e.text("advertise-address"),
             queue: QueueSettings {
                 max_size: count(e.integer("queue.max-size")),
                 default_timeout: e.span("queue.default-timeout"),
@@ -228,6 +275,7 @@ impl Settings {
                 batch_size: count(e.integer("embedded.batch-size")),
                 cache_size: count(e.size("embedded.cache-size")),
             },
+            redis: RedisSettings::from_effective(e),
             health: HealthSettings { interval: duration("health.interval") },
         }
     }

@@ -2,11 +2,11 @@
 
 use crate::problem::Problem;
 use crate::resolve::Candidates;
+use crate::schema::Rule;
 use crate::value::Value;
 
-/// Each is asked with the settings that are valid for themselves; one that misses any of its own says
-/// nothing.
-pub(crate) const RULES: &[fn(&Candidates) -> Option<Problem>] = &[default_within_max, loopback_only];
+/// Those of every store.
+pub(super) const RULES: &[Rule] = &[Rule::One(default_within_max), Rule::One(loopback_only)];
 
 fn default_within_max(settings: &Candidates) -> Option<Problem> {
     let (default, max) = (settings.get("default-ttl")?, settings.get("max-timeout")?);

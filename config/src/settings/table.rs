@@ -2,7 +2,7 @@
 
 use lockkeeper_core::Span;
 
-use super::checks;
+use super::{REDIS_DB_MAX, checks};
 use crate::kind::Kind;
 use crate::schema::Setting;
 
@@ -36,13 +36,16 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'
     Setting { name, kind, default, help, secret: false, restart: true }
 }
 
+const fn secret(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { secret: true, ..setting(name, kind, default, help) }
+}
+
 const STORE: Kind = Kind::Word {
-    words: &["embedded"],
+    words: &["embedded", "redis"],
     absent: &[
-        ("redis", "this build has only \"embedded\"; the redis store comes with a later version"),
-        ("enhanced-redis", "this build has only \"embedded\"; the redis store comes with a later version"),
-        ("boltdb", "this build has only \"embedded\"; Atlantis's own store comes with a later version"),
-        ("memory", "this build has only \"embedded\"; locks that a restart forgets protect nothing"),
+        ("enhanced-redis", "the store is called \"redis\""),
+        ("boltdb", "Atlantis's own store comes with a later version"),
+        ("memory", "locks that a restart forgets protect nothing"),
     ],
 };
 
@@ -58,9 +61,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "data-dir",
         Kind::Text { allowed: "a path of 1 to 4096 bytes", check: checks::path },
         "./data",
-        "Where the store and the audit log live. One server at a time uses it.",
+        "Where the embedded store and the audit log live, and with the Redis store the greatest fencing tokens seen. One server at a time uses it.",
     ),
-    setting("store", STORE, "embedded", "What keeps the locks."),
+    setting(
+        "store",
+        STORE,
+        "embedded",
+        "What keeps the locks: a file under `data-dir`, for one instance, or a Redis that several share.",
+    ),
     setting(
         "instance-id",
         Kind::Text { allowed: checks::INSTANCE_ID, check: checks::instance_id },
@@ -134,6 +142,36 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How old an answer may grow before it is confirmed with the store again.",
     ),
     setting("store-call-timeout", time(ms(100), minutes(1)), "1s", "How long a call of the store may take."),
+    setting(
+        "lease-grace",
+        time(ms(100), secs(30)),
+        "1s",
+        "How long after a lease's end the next grant waits. A commit whose time is more than half of it off the store's clock is refused. Only with the redis store.",
+    ),
+    setting(
+        "settle-window",
+        time(ms(250), minutes(10)),
+        "5s",
+        "How long nothing is granted after the store lost data, while the instances write back what they know; more than `health.interval` and `store-call-timeout` together. Only with the redis store.",
+    ),
+    setting(
+        "settle-max",
+        time(secs(1), hours(1)),
+        "30s",
+        "How long at most an instance is waited for that began to write back and has not finished; at least `settle-window`. Only with the redis store.",
+    ),
+    setting(
+        "presence-lease",
+        time(secs(1), minutes(10)),
+        "15s",
+        "How long an instance that was not heard of counts as present; more than `health.interval` and `store-call-timeout` together. Only with the redis store.",
+    ),
+    setting(
+        "advertise-address",
+        Kind::Text { allowed: checks::ADVERTISE, check: checks::advertise },
+        "",
+        "Where clients reach this instance, as the others tell them; empty for the address served. Only with the redis store.",
+    ),
     setting(
         "queue.max-size",
         number(1, 1_000_000),
@@ -221,6 +259,97 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Size { min: MIB, max: 4 * GIB },
         "16MiB",
         "Memory for cached pages of the store's file.",
+    ),
+    setting(
+        "redis.url",
+        Kind::RedisUrls,
+        "",
+        "Where Redis is. One is a single server; several are nodes of a Cluster, or with `redis.sentinel` the Sentinels. Credentials are better given as `redis.username` and `redis.password-file`.",
+    ),
+    setting(
+        "redis.sentinel",
+        Kind::Text { allowed: checks::SENTINEL, check: checks::sentinel },
+        "",
+        "The name of the master that Sentinels watch; `redis.url` then names the Sentinels.",
+    ),
+    setting(
+        "redis.sentinel-username",
+        Kind::Text { allowed: checks::CREDENTIAL, check: checks::credential },
+        "",
+        "The user at the Sentinels, if they have users.",
+    ),
+    secret(
+        "redis.sentinel-password",
+        Kind::Text { allowed: checks::CREDENTIAL, check: checks::credential },
+        "",
+        "The password at the Sentinels.",
+    ),
+    setting(
+        "redis.cluster-mode",
+        Kind::Word { words: &["auto", "true", "false"], absent: &[] },
+        "auto",
+        "Whether `redis.url` names nodes of a Cluster; `auto`: if there are several URLs and no `redis.sentinel`.",
+    ),
+    setting(
+        "redis.username",
+        Kind::Text { allowed: checks::CREDENTIAL, check: checks::credential },
+        "",
+        "The user at the servers; empty for Redis's `default`.",
+    ),
+    secret(
+        "redis.password",
+        Kind::Text { allowed: checks::CREDENTIAL, check: checks::credential },
+        "",
+        "The password at the servers.",
+    ),
+    setting("redis.db", number(0, REDIS_DB_MAX as u64), "0", "The database; a Cluster has only 0."),
+    setting(
+        "redis.key-prefix",
+        Kind::Text { allowed: checks::KEY_PREFIX, check: checks::key_prefix },
+        "lk",
+        "What every key begins with. Instances that share locks share it; all others need another.",
+    ),
+    setting(
+        "redis.pool-size",
+        number(1, 16),
+        "1",
+        "Connections for calls to each server. All calls share them, so that one is nearly always enough.",
+    ),
+    setting(
+        "redis.dial-timeout",
+        time(ms(100), secs(30)),
+        "1s",
+        "How long a connection may take, TLS and authentication included.",
+    ),
+    setting(
+        "redis.min-replicas",
+        number(0, 10),
+        "0",
+        "How many replicas must have a commit before it is acknowledged; without them the answer is `outcome_unknown`.",
+    ),
+    setting(
+        "redis.wait-timeout",
+        time(ms(10), secs(30)),
+        "500ms",
+        "How long the replicas may take for it; less than `store-call-timeout`.",
+    ),
+    setting(
+        "redis.tls.ca-file",
+        Kind::Text { allowed: checks::OPTIONAL_PATH, check: checks::optional_path },
+        "",
+        "The certificates (PEM) that the servers' must be signed by; empty for those of the system.",
+    ),
+    setting(
+        "redis.tls.cert-file",
+        Kind::Text { allowed: checks::OPTIONAL_PATH, check: checks::optional_path },
+        "",
+        "The certificate (PEM) shown to the servers, with `redis.tls.key-file`.",
+    ),
+    setting(
+        "redis.tls.key-file",
+        Kind::Text { allowed: checks::OPTIONAL_PATH, check: checks::optional_path },
+        "",
+        "The private key (PEM) of `redis.tls.cert-file`.",
     ),
     setting(
         "health.interval",

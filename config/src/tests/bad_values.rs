@@ -12,7 +12,11 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["127.0.0.1:0", "[::1]:4142", "127.9.9.9:1", "[::ffff:127.0.0.1]:65535"],
     ),
     ("data-dir", &["", "a\u{7}b"], &["/var/lib/lockkeeper", "a b", "${HOME"]),
-    ("store", &["", "redis", "boltdb", "memory", "Embedded", "enhanced-redis"], &["embedded"]),
+    (
+        "store",
+        &["", "boltdb", "memory", "Embedded", "Redis", "redis,embedded", "enhanced-redis"],
+        &["embedded", "redis"],
+    ),
     (
         "instance-id",
         &["a.b", "a b", "ä", "a/b", "01234567890123456789012345678901234567890123456789012345678901234"],
@@ -34,6 +38,26 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("lock-delay", &["", "1h1us", "1"], &["0s", "1h"]),
     ("answer-max-age", &["", "99ms", "61s", "1"], &["100ms", "1m"]),
     ("store-call-timeout", &["", "0s", "61s", "1M"], &["100ms", "1m"]),
+    ("lease-grace", &["", "99ms", "30001ms", "0s", "1"], &["100ms", "30s"]),
+    ("settle-window", &["", "249ms", "10m1s", "5"], &["250ms", "10m"]),
+    ("settle-max", &["", "999ms", "1h1s", "30"], &["1s", "1h"]),
+    ("presence-lease", &["", "999ms", "10m1s", "15"], &["1s", "10m"]),
+    (
+        "advertise-address",
+        &[
+            "4142",
+            "host",
+            "host:0",
+            "host:65536",
+            "http://host:4142",
+            "0.0.0.0:4142",
+            "[::]:4142",
+            "::1:4142",
+            "a b:1",
+            "10.0.0:1",
+        ],
+        &["", "locks-1.example.org:4142", "10.0.0.7:1", "[fd00::7]:65535"],
+    ),
     (
         "queue.max-size",
         &["", "0", "1000001", "1e3", "-1", "1_000", "10.5", "0x10", "1k", " 1"],
@@ -60,6 +84,51 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["", "1023KiB", "4097MiB", "16", "16MB", "16M", "1.5GiB", "-1MiB"],
         &["1MiB", "4GiB", "5000KiB"],
     ),
+    (
+        "redis.url",
+        &[
+            "h",
+            "http://h",
+            "redis://",
+            "redis://h:0",
+            "redis://h/x",
+            "redis://a,rediss://b",
+            "redis://a,",
+            "redis://h?x=1",
+        ],
+        &["redis://h", "rediss://u:p@h:6380/3", "h:6379", "redis://a, redis://b", "redis://[::1]:1"],
+    ),
+    ("redis.sentinel", &["a b", "my:master", "ä", "{x}"], &["", "mymaster", "A.b-9_"]),
+    ("redis.sentinel-username", &["a\u{7}"], &["", "anna", "ä b"]),
+    ("redis.sentinel-password", &["a\u{7}"], &["", "p w,:@%"]),
+    ("redis.cluster-mode", &["", "yes", "True", "1"], &["auto", "true", "false"]),
+    ("redis.username", &["a\u{7}"], &["", "anna", "ä b"]),
+    ("redis.password", &["a\u{7}"], &["", "p w,:@%"]),
+    ("redis.db", &["", "-1", "65536", "one"], &["0", "65535"]),
+    (
+        "redis.key-prefix",
+        &[
+            "",
+            "pr",
+            "pr/",
+            "prod",
+            "{lk}",
+            "lk{",
+            "lk}",
+            "a b",
+            "lk*",
+            "ä",
+            "01234567890123456789012345678901234567890123456789012345678901234",
+        ],
+        &["lk", "l", "atlantis:lock:", "PR", "a-b_c.d/e:9"],
+    ),
+    ("redis.pool-size", &["", "0", "17", "20"], &["1", "16"]),
+    ("redis.dial-timeout", &["", "99ms", "31s", "5"], &["100ms", "30s"]),
+    ("redis.min-replicas", &["", "11", "-1"], &["0", "10"]),
+    ("redis.wait-timeout", &["", "9ms", "31s", "500"], &["10ms", "30s"]),
+    ("redis.tls.ca-file", &["a\u{7}"], &["", "/etc/ca.pem"]),
+    ("redis.tls.cert-file", &["a\u{7}"], &["", "/etc/cert.pem"]),
+    ("redis.tls.key-file", &["a\u{7}"], &["", "/etc/key.pem"]),
     ("health.interval", &["", "99ms", "61s", "2"], &["100ms", "1m"]),
 ];
 
@@ -76,6 +145,33 @@ fn file(name: &str, value: &str) -> String {
     }
 }
 
+/// Flags without which a setting has no meaning, or would not fit to the others' defaults.
+fn beside(name: &'static str) -> Vec<(&'static str, &'static str, &'static str)> {
+    let shared = ["lease-grace", "settle-", "presence-lease", "advertise-address"];
+    let mut flags = Vec::new();
+    if name.starts_with("redis.") || name == "store" || shared.iter().any(|begin| name.starts_with(begin)) {
+        flags.extend([("store", "redis"), ("redis.url", "rediss://h")]);
+    }
+    match name {
+        "settle-window" | "settle-max" | "presence-lease" => flags.extend([
+            ("health.interval", "100ms"),
+            ("store-call-timeout", "100ms"),
+            ("settle-max", "1h"),
+            ("settle-window", "250ms"),
+        ]),
+        "redis.username" => flags.push(("redis.password", "x")),
+        "redis.sentinel-username" => {
+            flags.extend([("redis.sentinel", "m"), ("redis.sentinel-password", "x")])
+        }
+        "redis.sentinel-password" => flags.push(("redis.sentinel", "m")),
+        "redis.tls.cert-file" => flags.push(("redis.tls.key-file", "k")),
+        "redis.tls.key-file" => flags.push(("redis.tls.cert-file", "c")),
+        _ => {}
+    }
+    flags.retain(|(flag, _)| *flag != name);
+    flags.into_iter().map(|(flag, value)| (flag, value, "--beside")).collect()
+}
+
 #[test]
 fn every_setting_has_bad_and_good_values_here() {
     let names: Vec<_> = CASES.iter().map(|(name, ..)| *name).collect();
@@ -86,7 +182,7 @@ fn every_setting_has_bad_and_good_values_here() {
 #[test]
 fn bad_values_are_refused_with_source_value_and_what_is_allowed() {
     for (name, bad, _) in CASES {
-        let setting = SCHEMA.find(name).unwrap().0;
+        let setting = SCHEMA.find(name).unwrap().setting;
         let variable = setting.variable();
         let column =
             if name.contains('.') { name.split_once('.').unwrap().1.len() + 5 } else { name.len() + 3 };
@@ -97,7 +193,8 @@ fn bad_values_are_refused_with_source_value_and_what_is_allowed() {
                 ("--flag".to_owned(), wrong("", &[], &[(name, value, "--flag")])),
             ] {
                 let [problem] = &problems[..] else { panic!("{name} = {value:?}: {problems:?}") };
-                assert!(problem.starts_with(&format!("{name} ({source}): {value:?} ")), "{problem}");
+                let shown = if setting.masked() { "********" } else { value };
+                assert!(problem.starts_with(&format!("{name} ({source}): {shown:?} ")), "{problem}");
                 assert!(problem.ends_with(&format!("; allowed: {}", setting.kind.allowed())), "{problem}");
             }
         }
@@ -107,11 +204,18 @@ fn bad_values_are_refused_with_source_value_and_what_is_allowed() {
 #[test]
 fn the_limits_themselves_are_allowed() {
     for (name, _, good) in CASES {
-        let variable = SCHEMA.find(name).unwrap().0.variable();
+        let variable = SCHEMA.find(name).unwrap().setting.variable();
         for value in *good {
-            assert_eq!(wrong(&file(name, value), &[], &[]), [""; 0], "{name} = {value}");
-            assert_eq!(wrong("", &[(&variable, value)], &[]), [""; 0], "{name} = {value}");
-            assert_eq!(wrong("", &[], &[(name, value, "--flag")]), [""; 0], "{name} = {value}");
+            let mut flags = beside(name);
+            let alone =
+                ["embedded", ""].contains(value) && (*name == "store" || name.starts_with("redis.tls."));
+            if alone {
+                flags.clear();
+            }
+            assert_eq!(wrong(&file(name, value), &[], &flags), [""; 0], "{name} = {value}");
+            assert_eq!(wrong("", &[(&variable, value)], &flags), [""; 0], "{name} = {value}");
+            flags.push((name, value, "--flag"));
+            assert_eq!(wrong("", &[], &flags), [""; 0], "{name} = {value}");
         }
     }
 }
@@ -123,8 +227,10 @@ fn values_of_another_shape_are_refused() {
             Some((section, name)) => format!("{section}: {{{name}: {value}}}\n"),
             None => format!("{}: {value}\n", setting.name),
         };
+        let list =
+            if setting.kind.is_list() { "has a mistake in URL 1 of 2" } else { "takes a single value" };
         for (value, said) in [
-            ("[1, 2]", "takes a single value"),
+            ("[1, 2]", list),
             ("{a: 1}", "takes a single value"),
             ("~", "has no value"),
             ("null", "has no value"),

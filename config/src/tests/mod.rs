@@ -3,6 +3,8 @@
 mod bad_values;
 mod dump;
 mod names;
+mod redis;
+mod redis_rules;
 mod secrets;
 mod shipped;
 mod sources;

@@ -66,18 +66,18 @@ fn variables_of_the_clients_and_of_others_are_left_alone() {
 #[test]
 fn settings_of_other_versions_are_refused_by_name() {
     for (file, setting, said) in [
+        ("redis-url: redis://u:hunter2@h\n", "redis-url", "did you mean \"redis.url\"?"),
+        ("redis-cluster:\n  nodes: [a, b]\n", "redis-cluster", "give the URLs of the nodes as redis.url"),
         (
-            "redis:\n  url: redis://u:hunter2@h\n  pool-size: 5\n",
-            "redis",
-            "the redis store comes with a later version",
+            "redis-migration:\n  legacy-key-pattern: \"pr:*\"\n",
+            "redis-migration",
+            "comes with a later version",
         ),
-        ("redis-url: redis://u:hunter2@h\n", "redis-url", "the redis store comes with a later version"),
-        ("redis-cluster:\n  nodes: [a, b]\n", "redis-cluster", "the redis store comes"),
-        ("redis.password: hunter2\n", "redis.password", "the redis store comes"),
+        ("enable-lock-caching: true\n", "enable-lock-caching", "granted twice"),
+        ("lock-cache-ttl: 5m\n", "lock-cache-ttl", "granted twice"),
         ("tokens-file: hunter2\n", "tokens-file", "tokens come with a later version"),
         ("chaos: true\n", "chaos", "fault endpoints come with a later version"),
-        ("key-prefix: lk\n", "key-prefix", "the redis store comes"),
-        ("settle-window: 5s\n", "settle-window", "the redis store comes"),
+        ("key-prefix: lk\n", "key-prefix", "did you mean \"redis.key-prefix\"?"),
         ("breaker:\n  failures: 5\n", "breaker", "the circuit breaker comes"),
         ("deadlock-timeout: 0s\n", "deadlock-timeout", "deadlock detection comes"),
         ("deadlock:\n  check-interval: 15s\n", "deadlock", "deadlock detection comes"),
@@ -100,8 +100,6 @@ fn settings_of_other_versions_are_refused_by_name() {
 #[test]
 fn their_variables_and_flags_too() {
     for variable in [
-        "LOCKKEEPER_REDIS__URL",
-        "LOCKKEEPER_REDIS_URL",
         "LOCKKEEPER_TOKENS_FILE",
         "LOCKKEEPER_CHAOS",
         "LOCKKEEPER_DEADLOCK_TIMEOUT",
@@ -114,17 +112,13 @@ fn their_variables_and_flags_too() {
         assert!(problem.contains("later version") && !problem.contains("hunter2"), "{problem}");
     }
     let flags = [
-        ("redis-url", "redis://a", "--redis-url"),
-        ("redis-url", "redis://b", "--redis-url"),
-        ("redis.sentinel", "main", "--redis-sentinel"),
+        ("breaker.failures", "5", "--set breaker.failures"),
         ("tokens-file", "t.yaml", "--tokens-file"),
         ("chaos", "true", "--chaos"),
     ];
     let problems = wrong("", &[], &flags);
-    assert_eq!(problems.len(), 4, "{problems:#?}");
-    for (problem, spelling) in
-        problems.iter().zip(["--redis-url", "--redis-sentinel", "--tokens-file", "--chaos"])
-    {
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    for (problem, spelling) in problems.iter().zip(["--set breaker.failures", "--tokens-file", "--chaos"]) {
         assert!(
             problem.contains(&format!("({spelling}): ")) && problem.contains("later version"),
             "{problem}"

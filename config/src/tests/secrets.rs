@@ -1,4 +1,4 @@
-//! Secrets, on a schema of their own: the shipped one has none yet.
+//! Secrets, on a schema of their own, which has one of each kind.
 
 use std::io;
 use std::path::Path;
@@ -26,9 +26,11 @@ const SCHEMA: Schema = Schema {
         setting("db.pin", Kind::Integer { min: 1000, max: 9999, zero: None }, "1234", true),
     ],
     refused: &[],
+    aliases: &[],
     defaults: "name: anna\ndb:\n  password: \"\"\n  pin: 1234\n",
     other_variables: &[],
     rules: &[],
+    spread: |_| {},
 };
 
 fn try_load(

@@ -28,27 +28,28 @@ fn the_shipped_file_has_exactly_the_declared_settings_and_defaults() {
     let read = yaml::read(default_file().as_bytes());
     assert_eq!(read.mistakes, []);
     let mut found = Vec::new();
-    for entry in read.entries {
-        match entry.value.shape {
-            yaml::Shape::Scalar(text) => found.push((entry.key, text)),
-            yaml::Shape::Mapping(inner) => {
-                for setting in inner {
-                    let yaml::Shape::Scalar(text) = setting.value.shape else { panic!("{}", setting.key) };
-                    found.push((format!("{}.{}", entry.key, setting.key), text));
-                }
-            }
-            other => panic!("{}: {other:?}", entry.key),
-        }
-    }
+    collect("", read.entries, &mut found);
     let declared: Vec<_> = describe().iter().map(|s| (s.name.to_owned(), s.default.to_owned())).collect();
     assert_eq!(found, declared);
+}
+
+fn collect(section: &str, entries: Vec<yaml::Entry>, found: &mut Vec<(String, String)>) {
+    for entry in entries {
+        let name = format!("{section}{}", entry.key);
+        match entry.value.shape {
+            yaml::Shape::Scalar(text) => found.push((name, text)),
+            yaml::Shape::Mapping(inner) => collect(&format!("{name}."), inner, found),
+            yaml::Shape::Sequence(items) if items.is_empty() => found.push((name, String::new())),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
 }
 
 #[test]
 fn the_shipped_file_says_what_is_allowed() {
     // The comment lines right above each setting.
     let mut comment = Vec::new();
-    let mut section = String::new();
+    let mut sections: Vec<&str> = Vec::new();
     let mut explained = BTreeSet::new();
     for line in default_file().lines() {
         if let Some(text) = line.trim_start().strip_prefix('#') {
@@ -56,11 +57,10 @@ fn the_shipped_file_says_what_is_allowed() {
             continue;
         }
         if let Some((key, value)) = line.split_once(':') {
-            if value.is_empty() {
-                section = format!("{key}.");
-            } else {
-                let name =
-                    if key.starts_with(' ') { format!("{section}{}", key.trim()) } else { key.to_owned() };
+            sections.truncate((key.len() - key.trim_start().len()) / 2);
+            sections.push(key.trim());
+            if !value.is_empty() {
+                let name = sections.join(".");
                 let setting = describe().iter().find(|setting| setting.name == name).unwrap();
                 assert_eq!(comment.last(), Some(&format!("Allowed: {}", setting.kind.allowed())), "{name}");
                 assert!(comment.len() > 1, "{name} is not explained");
@@ -89,7 +89,7 @@ fn the_table_is_in_order() {
         assert!(setting.name.chars().all(kebab), "{}", setting.name);
         assert!(setting.help.ends_with('.') && !setting.help.contains('|'), "{}", setting.name);
         // Sections in one piece each, top level first: the dump writes them as they come.
-        let section = setting.name.split_once('.').map_or("", |(section, _)| section);
+        let section = setting.name.rsplit_once('.').map_or("", |(section, _)| section);
         if sections.last() != Some(&section) {
             assert!(!sections.contains(&section), "{section} is in two pieces");
             sections.push(section);
@@ -129,6 +129,13 @@ fn defaults_that_matter_to_operation() {
     assert_eq!(settings.http.keep_alive.as_secs(), 75);
     assert_eq!(settings.http.workers, None);
     assert_eq!(settings.embedded.cache_size, 16 << 20);
+    assert_eq!(settings.settle_window.as_secs(), 5);
+    assert_eq!(settings.settle_max.as_secs(), 30);
+    assert_eq!(settings.presence_lease.as_secs(), 15);
+    assert_eq!(settings.redis.key_prefix, "lk");
+    assert_eq!(settings.redis.min_replicas, 0);
+    // One instance with one clock needs none.
+    assert_eq!(settings.lease_grace.as_micros(), 0);
 }
 
 #[test]
@@ -163,14 +170,24 @@ fn the_documentation_lists_exactly_the_settings() {
             assert!(known, "docs/configuration.md names {word}");
         }
     }
-    // The example of the page is one that loads.
-    let (_, example) = page.split_once("```yaml\n").expect("an example");
-    let (example, _) = example.split_once("```").expect("the end of the example");
-    let inputs = Inputs {
-        file: Some(ConfigFile { name: FILE, bytes: example.as_bytes() }),
-        environment: Environment::from_pairs([("HOSTNAME", "ci-3")]),
-        flags: &[],
-        read_secret: &|_| unreachable!(),
-    };
-    load(&inputs).unwrap();
+    // The examples of the page are ones that load.
+    for example in page.split("```yaml\n").skip(1) {
+        let (example, _) = example.split_once("```").expect("the end of the example");
+        let inputs = Inputs {
+            file: Some(ConfigFile { name: FILE, bytes: example.as_bytes() }),
+            environment: Environment::from_pairs([("HOSTNAME", "ci-3")]),
+            flags: &[],
+            read_secret: &|_| Ok("a password".to_owned()),
+        };
+        load(&inputs).unwrap();
+    }
+}
+
+#[test]
+fn other_names_are_of_settings_and_not_settings_or_refused() {
+    for (alias, name) in SCHEMA.aliases {
+        assert!(describe().iter().any(|setting| setting.name == *name), "{alias}");
+        assert!(describe().iter().all(|setting| setting.name != *alias), "{alias}");
+        assert_eq!(SCHEMA.refusal(alias), None, "{alias} is also refused");
+    }
 }

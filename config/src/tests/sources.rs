@@ -49,14 +49,14 @@ fn a_setting_is_given_once() {
 
 #[test]
 fn everything_wrong_is_said_at_once_and_in_order() {
-    let file = "store: redis\nhttp:\n  max-wait: 2m\n  wrokers: 1\nlog-format: xml\nlog-format: text\nsweep-interval: ${SOON}\n";
+    let file = "store: boltdb\nhttp:\n  max-wait: 2m\n  wrokers: 1\nlog-format: xml\nlog-format: text\nsweep-interval: ${SOON}\n";
     let problems = wrong(
         file,
         &[("LOCKKEEPER_QUEUE__MAX_SIZE", "0"), ("LOCKKEEPER_QUEUE_MAX_SIZE", "5")],
         &[("listen", "0.0.0.0:1", "--listen"), ("embedded.cache-size", "big", "--cache")],
     );
     let beginnings = [
-        "store (lockkeeper.yaml:1:8): \"redis\" is not available: this build has only \"embedded\"; the redis store comes with a later version",
+        "store (lockkeeper.yaml:1:8): \"boltdb\" is not available: Atlantis's own store comes with a later version",
         "http.max-wait (lockkeeper.yaml:3:13): \"2m\" is more than 1m; allowed: 0s to 1m",
         "http.wrokers (lockkeeper.yaml:4:3): there is no such setting; did you mean \"http.workers\"?",
         "log-format (lockkeeper.yaml:5:13): \"xml\" is not known; allowed: text or json",
@@ -82,7 +82,7 @@ fn what_is_overridden_must_be_valid_too() {
 
 #[test]
 fn the_display_of_all_problems_begins_with_what_people_search_for() {
-    let problems = try_load("store: redis\nlog-format: xml\n", &[], &[]).unwrap_err();
+    let problems = try_load("store: boltdb\nlog-format: xml\n", &[], &[]).unwrap_err();
     let text = problems.to_string();
     assert!(text.starts_with("invalid configuration\n  store (lockkeeper.yaml:1:8): "), "{text}");
     assert_eq!(text.lines().count(), 1 + problems.len());
@@ -138,7 +138,7 @@ fn a_file_that_is_none_is_told_with_its_line() {
 #[test]
 fn a_syntax_error_does_not_hide_the_other_sources() {
     let problems =
-        wrong("a: [\n", &[("LOCKKEEPER_STORE", "redis")], &[("log-format", "xml", "--log-format")]);
+        wrong("a: [\n", &[("LOCKKEEPER_STORE", "boltdb")], &[("log-format", "xml", "--log-format")]);
     assert_eq!(problems.len(), 3, "{problems:?}");
 }
 
