@@ -11,6 +11,8 @@
 //! | queue actor | [`view::View`], calendar, [`events::EventLog`] | what became durable |
 //! | reaper | queue actor | `Submit(Settle)`: time has something to say |
 //! | queue actor | health | a store that failed (probe it now) |
+//! | follower | queue actor, view | `Follow`: what another instance committed; `SeenInStore`: a newer version is there |
+//! | custodian | follower's part | partitions that must be compared; sealed ones it writes back and opens itself |
 //! | doors | event hub | `Subscribe` |
 //!
 //! What happens to messages of a dead actor: the channels of the waiting clients close, and
@@ -28,6 +30,7 @@ mod options;
 mod queue_actor;
 mod reaper;
 mod recorder;
+mod replica;
 mod resident;
 mod responder;
 mod shared;
@@ -38,7 +41,8 @@ pub mod view;
 pub use answer::{Answer, Failure, RETRY_AFTER};
 pub use health::Health;
 pub use locks::{AcquireRequest, Locks, fresh_nonce};
-pub use options::Options;
+pub use options::{Options, Presence};
+pub use replica::ReplicaStatus;
 pub use resident::Kill;
 pub use statistics::Statistics;
 pub use system::{StartError, System};

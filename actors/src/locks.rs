@@ -10,17 +10,20 @@ use crate::engine::{Client, Submission};
 use crate::events::{EventHub, EventLog, LoggedEvent, Subscribe, SubscribeError, Subscription};
 use crate::health::Health;
 use crate::queue_actor::{EndWait, Forget, QueueActor, Submit};
+use crate::replica::ReplicaStatus;
 use crate::resident::{Kill, Resident};
 use crate::responder::Responder;
 use crate::shared::Shared;
 use crate::statistics::Statistics;
 use crate::view::View;
 use actix::prelude::*;
+use futures_util::TryStreamExt;
 use lockkeeper_core::command::{Acquire, Cancel, ForceRelease, Poll, Release, ReleasePull, Renew};
 use lockkeeper_core::{
     Command, Document, EntryId, Intent, Partition, Reply, Resource, ResourceId, Seq, Span, Standing,
     Timestamp,
 };
+use lockkeeper_store::shared::InstanceRecord;
 use lockkeeper_telemetry::{Retry, metrics};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +38,8 @@ const RESEND_PAUSE_MAX: Duration = Duration::from_millis(16);
 const CONFIRMATIONS_MAX: u32 = 3;
 /// Documents read from the store at once.
 const PAGE: usize = 1000;
+/// Partitions that are compared with a shared store at once.
+const CATCH_UPS_MAX: usize = 16;
 
 /// What an acquire asks for.
 #[derive(Clone, Debug)]
@@ -179,7 +184,10 @@ impl Locks {
                 && (document.locks().any(|lock| of_pull(&lock.intent))
                     || document.tickets().any(|ticket| of_pull(&ticket.intent)))
         };
-        let documents = self.view().documents(Some(Partition::of(host, namespace)));
+        let partition = Partition::of(host, namespace);
+        // What another instance granted just now belongs to it too.
+        self.catch_up(Some(partition)).await?;
+        let documents = self.view().documents(Some(partition));
         let mut answers = Vec::new();
         for document in documents.iter().filter(|document| concerned(document)) {
             let nonce = fresh_nonce();
@@ -217,6 +225,10 @@ impl Locks {
         &self,
         partition: Option<Partition>,
     ) -> Result<Vec<Arc<Document>>, Failure> {
+        if self.shared().store.shared().is_some() {
+            self.catch_up(partition).await?;
+            return Ok(self.view().documents(partition));
+        }
         let mut documents = Vec::new();
         let mut from = partition.map(|partition| ResourceId(u64::from(partition.0) << 56));
         loop {
@@ -236,6 +248,42 @@ impl Locks {
                 return Ok(documents);
             }
         }
+    }
+
+    /// Brings the view of one partition, or of all, up to what a shared store has now. On a store
+    /// of this process's own it always is.
+    async fn catch_up(&self, partition: Option<Partition>) -> Result<(), Failure> {
+        let shared = self.shared();
+        let Some(store) = shared.store.shared() else { return Ok(()) };
+        let partitions = match partition {
+            Some(partition) => vec![partition],
+            None => crate::replica::all().collect(),
+        };
+        futures_util::stream::iter(
+            partitions.into_iter().map(|partition| Ok(crate::replica::catch_up(shared, store, partition))),
+        )
+        .try_buffer_unordered(CATCH_UPS_MAX)
+        .try_collect::<()>()
+        .await
+        .map_err(Failure::from)
+    }
+
+    /// How the view of a shared store stands; `None` on a store of this process's own.
+    #[must_use]
+    pub fn replica(&self) -> Option<ReplicaStatus> {
+        self.shared().store.shared().map(|_| self.shared().replica.status())
+    }
+
+    /// Who shares the store, as this instance heard last.
+    #[must_use]
+    pub fn instances(&self) -> Vec<InstanceRecord> {
+        self.shared().replica.instances()
+    }
+
+    /// What there is to warn of though the store can be used.
+    #[must_use]
+    pub fn store_warnings(&self) -> Vec<String> {
+        self.shared().store.shared().map(|store| store.warnings()).unwrap_or_default()
     }
 
     /// What is known of the store's health.
@@ -465,7 +513,7 @@ impl Locks {
         let shared = self.shared();
         let max_age = span(shared.options.answer_max_age);
         for _ in 0..CONFIRMATIONS_MAX {
-            let now = shared.store.now();
+            let now = shared.store.now_in(id.partition());
             let lock = match &answer.outcome {
                 Ok(Reply::Standing(Standing::Acquired { lock, .. }) | Reply::Lock(lock)) => lock,
                 _ => return Ok(answer),

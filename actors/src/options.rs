@@ -1,6 +1,8 @@
 //! What the actors can be told. `src` maps the configuration to it.
 
 use lockkeeper_core::Rules;
+use lockkeeper_store::shared::InstanceRecord;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of the actors.
@@ -31,8 +33,26 @@ pub struct Options {
     pub health_interval: Duration,
     /// This instance's name in event ids; without a dot.
     pub instance: String,
+    /// After a shared store may have lost data: how long all instances have to write back what they
+    /// know, before anything is granted again.
+    pub settle_window: Duration,
+    /// How long at most those are waited for who have begun to write back and not finished.
+    pub settle_max: Duration,
+    /// What the other instances of a shared store are told of this one.
+    pub presence: Option<Presence>,
+    /// Where the greatest token ever seen is kept, on a shared store.
+    pub token_file: Option<PathBuf>,
     /// What the core decides by.
     pub rules: Rules,
+}
+
+/// What the other instances are told.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    /// Name, address, version; the times are filled in.
+    pub record: InstanceRecord,
+    /// How long the others believe it.
+    pub lease: Duration,
 }
 
 impl Default for Options {
@@ -50,6 +70,10 @@ impl Default for Options {
             event_subscribers: 1_000,
             health_interval: Duration::from_secs(2),
             instance: "local".into(),
+            settle_window: Duration::from_secs(5),
+            settle_max: Duration::from_secs(30),
+            presence: None,
+            token_file: None,
             rules: Rules::default(),
         }
     }

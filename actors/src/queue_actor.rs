@@ -10,10 +10,9 @@ use crate::recorder;
 use crate::resident::Kill;
 use crate::responder::Responder;
 use crate::shared::Shared;
-use crate::view::wake_at;
 use actix::prelude::*;
-use lockkeeper_core::{ResourceId, Timestamp};
-use lockkeeper_store::{Committed, StoreError};
+use lockkeeper_core::{Delta, ResourceId, Version};
+use lockkeeper_store::{Committed, Loaded, Store, StoreError};
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -41,6 +40,18 @@ pub(crate) struct Forget {
     pub(crate) nonce: u64,
 }
 
+/// Another instance has committed this.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Follow(pub(crate) Delta);
+
+/// The store was seen to have this version.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SeenInStore {
+    pub(crate) version: Option<Version>,
+}
+
 /// Stop if nobody needs you.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -51,8 +62,6 @@ pub(crate) struct QueueActor {
     id: ResourceId,
     shared: Arc<Shared>,
     engine: Engine<Responder>,
-    /// Where this actor's document stands in the reaper's calendar.
-    calendar: Option<Timestamp>,
     used: bool,
     _counted: Occupied,
 }
@@ -60,15 +69,15 @@ pub(crate) struct QueueActor {
 impl QueueActor {
     pub(crate) fn new(id: ResourceId, shared: Arc<Shared>) -> Self {
         let copy = shared.view.get(id).map(|copy| (*copy).clone());
-        let calendar = copy.as_ref().and_then(wake_at);
-        Self {
-            id,
-            engine: Engine::new(id, copy),
-            calendar,
-            used: true,
-            shared,
-            _counted: metrics().actor("queue"),
+        let mut engine = Engine::new(id, copy);
+        if shared.store.shared().is_some() {
+            engine = engine.shared();
+            // The view follows everything, once it was read: what it has not is most likely absent.
+            if shared.replica.get(id.partition()).generation.is_some() {
+                engine = engine.assuming_absent();
+            }
         }
+        Self { id, engine, used: true, shared, _counted: metrics().actor("queue") }
     }
 
     /// Runs a piece of work; a panic ends this actor and nothing else.
@@ -97,19 +106,22 @@ impl QueueActor {
             Step::Idle => {}
             Step::Load => {
                 let store = Arc::clone(&self.shared.store);
-                let id = self.id;
-                ctx.spawn(async move { store.load(id).await }.into_actor(self).map(|result, actor, ctx| {
-                    actor.guarded(ctx, |actor, ctx| {
-                        let failed = result.is_err();
-                        actor.shared.health.note(result.as_ref().err());
-                        actor.engine.loaded(result, actor.shared.store.now());
-                        actor.reconcile();
-                        if failed {
-                            actor.reload_later(ctx);
-                        }
-                        actor.step(ctx);
-                    });
-                }));
+                let (id, shared) = (self.id, Arc::clone(&self.shared));
+                ctx.spawn(async move { load(&shared, &*store, id).await }.into_actor(self).map(
+                    |result, actor, ctx| {
+                        actor.guarded(ctx, |actor, ctx| {
+                            let failed = result.is_err();
+                            actor.shared.health.note(result.as_ref().err());
+                            let now = actor.shared.store.now_in(actor.id.partition());
+                            actor.engine.loaded(result, now);
+                            actor.reconcile();
+                            if failed {
+                                actor.reload_later(ctx);
+                            }
+                            actor.step(ctx);
+                        });
+                    },
+                ));
             }
             Step::Commit(commit) => {
                 let store = Arc::clone(&self.shared.store);
@@ -120,6 +132,7 @@ impl QueueActor {
                             recorder::commit(actor.shared.store.name(), &result, begun.elapsed());
                             actor.shared.health.note(result.as_ref().err());
                             actor.committed(result);
+                            actor.reconcile();
                             actor.step(ctx);
                         });
                     },
@@ -139,25 +152,58 @@ impl QueueActor {
     }
 
     fn committed(&mut self, result: Result<Committed, StoreError>) {
-        let (shared, id, calendar) = (&self.shared, self.id, &mut self.calendar);
-        let now = shared.store.now();
+        let (shared, id) = (&self.shared, self.id);
+        let now = shared.store.now_in(id.partition());
         self.engine.committed_then(result, now, |document, effects| {
-            shared.view.publish(id, *calendar, document);
-            *calendar = document.and_then(wake_at);
+            shared.view.publish(id, document);
             recorder::events(&effects.events, &shared.tally);
+            if let Some(document) = document {
+                shared.tokens.note(document.last_token());
+            }
             shared.log.append(now, effects.events.iter().cloned().map(Occurrence::Entry));
         });
     }
 
     /// The view and the calendar follow the engine's copy.
     fn reconcile(&mut self) {
+        if !self.engine.take_moved() {
+            return;
+        }
         // What could not be read is not gone: the view keeps the last copy that was durable.
         if !self.engine.is_known() {
             return;
         }
-        let document = self.engine.document();
-        self.shared.view.publish(self.id, self.calendar, document);
-        self.calendar = document.and_then(wake_at);
+        self.shared.view.publish(self.id, self.engine.document());
+    }
+}
+
+/// Reads the document. A shared store that lacks what this instance knows to be there, though its
+/// partition seems open, is not believed: that is for the custodian to settle.
+async fn load(shared: &Shared, store: &dyn Store, id: ResourceId) -> Result<Loaded, StoreError> {
+    let mut loaded = store.load(id).await?;
+    if store.shared().is_none() || !contradicts(shared, id, &loaded) {
+        return Ok(loaded);
+    }
+    // It may have been made while the look was under way.
+    loaded = store.load(id).await?;
+    if contradicts(shared, id, &loaded) {
+        shared.replica.doubt(id.partition());
+        return Err(StoreError::Sealed(id.partition()));
+    }
+    Ok(loaded)
+}
+
+fn contradicts(shared: &Shared, id: ResourceId, loaded: &Loaded) -> bool {
+    let Some(copy) = shared.view.get(id).filter(|copy| copy.is_live()) else { return false };
+    match &loaded.document {
+        None => true,
+        // Since it was opened, versions of this generation are the truth.
+        Some(there) => {
+            copy.version() > Some(there.version)
+                && copy
+                    .version()
+                    .is_some_and(|version| version.generation < shared.store.known(id.partition()).generation)
+        }
     }
 }
 
@@ -181,7 +227,7 @@ impl Handler<EndWait> for QueueActor {
 
     fn handle(&mut self, EndWait { nonce }: EndWait, ctx: &mut Self::Context) {
         self.guarded(ctx, |actor, ctx| {
-            let now = actor.shared.store.now();
+            let now = actor.shared.store.now_in(actor.id.partition());
             actor.engine.end_wait(nonce, now);
             actor.step(ctx);
         });
@@ -194,6 +240,33 @@ impl Handler<Forget> for QueueActor {
     fn handle(&mut self, Forget { nonce }: Forget, ctx: &mut Self::Context) {
         self.guarded(ctx, |actor, ctx| {
             actor.engine.forget(nonce);
+            actor.step(ctx);
+        });
+    }
+}
+
+impl Handler<Follow> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, Follow(delta): Follow, ctx: &mut Self::Context) {
+        let used = self.used;
+        self.guarded(ctx, |actor, ctx| {
+            let now = actor.shared.store.now_in(actor.id.partition());
+            actor.engine.follow(delta, now);
+            actor.reconcile();
+            actor.step(ctx);
+        });
+        // What others do keeps no actor awake that nobody needs here.
+        self.used = used;
+    }
+}
+
+impl Handler<SeenInStore> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, SeenInStore { version }: SeenInStore, ctx: &mut Self::Context) {
+        self.guarded(ctx, |actor, ctx| {
+            actor.engine.seen_in_store(version);
             actor.step(ctx);
         });
     }

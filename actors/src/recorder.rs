@@ -1,7 +1,7 @@
 //! From what happened to metrics, statistics and log lines: one place, so that all say the same.
 
 use crate::statistics::Tally;
-use lockkeeper_core::{Event, EventKind, Former, Lock, Priority};
+use lockkeeper_core::{Document, Event, EventKind, Former, Lock, Priority};
 use lockkeeper_store::{Committed, StoreError};
 use lockkeeper_telemetry::{self as telemetry, CommitOutcome, Grant, HoldClass, ReleaseReason, metrics};
 use std::time::Duration;
@@ -32,22 +32,18 @@ pub(crate) fn events(events: &[Event], tally: &Tally) {
         match &event.subject {
             Former::Lock(lock) => lock_event(event, lock),
             Former::Ticket(ticket) => {
-                let priority = priority(ticket.intent.priority);
                 let owner = &ticket.intent.owner.id;
                 match event.kind {
                     EventKind::TicketQueued => {
-                        metrics().queue_depth(priority).increment(1.0);
                         tracing::debug!(key = event.resource.key(), owner = %owner, "ticket queued");
                     }
                     EventKind::TicketTimedOut => {
-                        metrics().queue_depth(priority).decrement(1.0);
                         tracing::info!(
                             key = event.resource.key(), owner = %owner,
                             "lock acquisition timeout: the ticket waited as long as it wanted to"
                         );
                     }
                     _ => {
-                        metrics().queue_depth(priority).decrement(1.0);
                         let reason = event.reason.map_or("", |reason| reason.as_str());
                         tracing::debug!(key = event.resource.key(), owner = %owner, reason, "ticket left the queue");
                     }
@@ -64,8 +60,6 @@ pub(crate) fn is_grant(event: &Event, lock: &Lock) -> bool {
 
 fn lock_event(event: &Event, lock: &Lock) {
     let owner = &lock.intent.owner.id;
-    let reserved = || metrics().locks(telemetry::LockState::Reserved);
-    let held = || metrics().locks(telemetry::LockState::Held);
     match event.kind {
         EventKind::LockAcquired | EventKind::LockReserved => {
             let granted_now = is_grant(event, lock);
@@ -74,25 +68,16 @@ fn lock_event(event: &Event, lock: &Lock) {
                 metrics().granted(if handoff { Grant::Handoff } else { Grant::Direct });
                 if let Some(enqueued) = lock.enqueued_at {
                     let priority = priority(lock.intent.priority);
-                    metrics().queue_depth(priority).decrement(1.0);
                     metrics().queue_wait(priority, lock.acquired_at.since(enqueued).to_std());
                 }
             }
             if event.kind == EventKind::LockAcquired {
-                held().increment(1.0);
-                if !granted_now {
-                    reserved().decrement(1.0);
-                }
                 let waited = lock.enqueued_at.map_or(0, |at| event.at.since(at).as_micros() / 1000);
                 tracing::debug!(
                     key = event.resource.key(), owner = %owner, fencing_token = lock.token,
                     "lock acquired after {waited}ms"
                 );
             } else {
-                reserved().increment(1.0);
-                if !granted_now {
-                    held().decrement(1.0);
-                }
                 tracing::debug!(key = event.resource.key(), owner = %owner, "lock reserved");
             }
         }
@@ -101,8 +86,6 @@ fn lock_event(event: &Event, lock: &Lock) {
         | EventKind::LockExpired
         | EventKind::LockForced
         | EventKind::TicketUnclaimed => {
-            let state = if lock.is_reserved() { reserved() } else { held() };
-            state.decrement(1.0);
             let (reason, word) = match event.kind {
                 EventKind::LockExpired => (ReleaseReason::Expired, "expired"),
                 EventKind::LockForced => (ReleaseReason::Forced, "forced"),
@@ -126,7 +109,26 @@ fn lock_event(event: &Event, lock: &Lock) {
     }
 }
 
-pub(crate) fn priority(priority: Priority) -> telemetry::Priority {
+/// Gauges follow the view: what other instances did counts too, whoever did it.
+pub(crate) fn gauges(before: Option<&Document>, after: Option<&Document>) {
+    for (state, reserved) in [(telemetry::LockState::Reserved, true), (telemetry::LockState::Held, false)] {
+        let count = |document: Option<&Document>| {
+            document.map_or(0, |d| d.locks().filter(|lock| lock.is_reserved() == reserved).count())
+        };
+        let change = count(after) as f64 - count(before) as f64;
+        if change != 0.0 {
+            metrics().locks(state).increment(change);
+        }
+    }
+    let depths = |document: Option<&Document>| document.map_or([0; Priority::COUNT], Document::depths);
+    for ((class, after), before) in Priority::ALL.into_iter().zip(depths(after)).zip(depths(before)) {
+        if after != before {
+            metrics().queue_depth(priority(class)).increment(after as f64 - before as f64);
+        }
+    }
+}
+
+fn priority(priority: Priority) -> telemetry::Priority {
     match priority {
         Priority::Low => telemetry::Priority::Low,
         Priority::Normal => telemetry::Priority::Normal,

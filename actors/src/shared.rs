@@ -2,13 +2,15 @@
 //! settings.
 
 use crate::events::EventLog;
+use crate::events::Occurrence;
 use crate::health::HealthState;
 use crate::options::Options;
 use crate::queue_actor::QueueActor;
+use crate::replica::{GreatestToken, ReplicaState};
 use crate::statistics::Tally;
 use crate::view::View;
 use actix::Addr;
-use lockkeeper_core::{ResourceId, Timestamp};
+use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use lockkeeper_store::Store;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -32,7 +34,11 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<EventLog>,
     pub(crate) health: HealthState,
     pub(crate) tally: Tally,
+    pub(crate) replica: ReplicaState,
+    pub(crate) tokens: GreatestToken,
     opened_at: AtomicU64,
+    started_at: AtomicU64,
+    met: AtomicBool,
     draining: AtomicBool,
     drain: Notify,
 }
@@ -41,11 +47,15 @@ impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, options: Options) -> Self {
         let opened_at = store.now();
         Self {
-            view: View::new(),
+            view: View::new(store.shared().is_some()),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
             log: Arc::new(EventLog::new(&options.instance, options.event_ring)),
             health: HealthState::new(opened_at),
             tally: Tally::new(),
+            replica: ReplicaState::new(),
+            tokens: GreatestToken::load(options.token_file.clone()),
+            started_at: AtomicU64::new(opened_at.as_micros()),
+            met: AtomicBool::new(false),
             opened_at: AtomicU64::new(opened_at.as_micros()),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
@@ -70,6 +80,41 @@ impl Shared {
 
     pub(crate) fn reopened(&self, at: Timestamp) {
         self.opened_at.store(at.as_micros(), Ordering::Relaxed);
+    }
+
+    /// The shared store answered for the first time: only now is its clock known.
+    pub(crate) fn first_contact(&self) {
+        if !self.met.swap(true, Ordering::Relaxed) {
+            let now = self.store.now();
+            self.started_at.store(now.as_micros(), Ordering::Relaxed);
+            self.reopened(now);
+        }
+    }
+
+    /// When this instance started, by the store's clock.
+    pub(crate) fn started_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.started_at.load(Ordering::Relaxed))
+    }
+
+    /// So many more partitions turned out to be sealed.
+    pub(crate) fn partitions_sealed(&self, count: usize) {
+        tracing::error!(
+            partitions = count,
+            "the store may have lost data: nothing is granted in these partitions until all instances have written back what they know"
+        );
+        self.log.append(self.store.now(), [Occurrence::StoreSealed(count)]);
+    }
+
+    /// A sealed partition was opened and compared.
+    pub(crate) fn partition_opened(&self, partition: Partition, generation: u64) {
+        tracing::debug!(partition = partition.0, generation, "opened");
+        let now = self.store.now_in(partition);
+        // Clients could not show that they are there while it was sealed.
+        self.reopened(now);
+        if self.replica.status().sealed == 0 {
+            tracing::info!("all partitions of the store are open");
+            self.log.append(now, [Occurrence::StoreOpened]);
+        }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

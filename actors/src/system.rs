@@ -6,13 +6,13 @@ use crate::health::HealthActor;
 use crate::locks::Locks;
 use crate::options::Options;
 use crate::reaper::Reaper;
+use crate::replica::{Custodian, Follower};
 use crate::resident::{Kill, Resident, WATCH_INTERVAL};
 use crate::shared::Shared;
 use actix::prelude::*;
 use lockkeeper_core::document::Damaged;
-use lockkeeper_core::{Document, Partition, Priority};
+use lockkeeper_core::{Document, Partition};
 use lockkeeper_store::{Store, StoreError, StoredDocument};
-use lockkeeper_telemetry::metrics;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub struct System {
     locks: Locks,
     reaper: Arc<Resident<Reaper>>,
     health: Arc<Resident<HealthActor>>,
+    replica: Option<Replica>,
     arbiters: Vec<Arbiter>,
     watchdog: actix_rt::task::JoinHandle<()>,
 }
@@ -50,7 +51,10 @@ impl System {
         let mailbox = options.mailbox;
         let subscribers = options.event_subscribers;
         let shared = Arc::new(Shared::new(store, options));
-        read_all(&shared).await?;
+        let is_shared = shared.store.shared().is_some();
+        if !is_shared {
+            read_all(&shared).await?;
+        }
 
         let arbiters: Vec<Arbiter> = (0..=shards).map(|_| Arbiter::new()).collect();
         let control = arbiters[shards].handle();
@@ -70,9 +74,13 @@ impl System {
         let reaper_locks = locks.clone();
         let reaper =
             Resident::start("reaper", control.clone(), mailbox, move || Reaper::new(reaper_locks.clone()));
+        let replica = is_shared.then(|| Replica {
+            follower: start_follower(&shared, &control, mailbox),
+            custodian: start_custodian(&shared, &control, mailbox),
+        });
         let health =
             Resident::start("health", control, mailbox, move || HealthActor::new(Arc::clone(&shared)));
-        let watched = (Arc::clone(&reaper), Arc::clone(&health));
+        let watched = (Arc::clone(&reaper), Arc::clone(&health), replica.clone());
         let watchdog = actix_rt::spawn(async move {
             loop {
                 actix_rt::time::sleep(WATCH_INTERVAL).await;
@@ -80,9 +88,13 @@ impl System {
                 hub.revive();
                 watched.0.revive();
                 watched.1.revive();
+                if let Some(replica) = &watched.2 {
+                    replica.follower.revive();
+                    replica.custodian.revive();
+                }
             }
         });
-        Ok(Self { locks, reaper, health, arbiters, watchdog })
+        Ok(Self { locks, reaper, health, replica, arbiters, watchdog })
     }
 
     /// The handle for doors.
@@ -101,6 +113,14 @@ impl System {
         let _ = self.health.try_send(how);
     }
 
+    /// Kills the actors that follow a shared store, for tests.
+    pub fn kill_replica(&self, how: Kill) {
+        if let Some(replica) = &self.replica {
+            let _ = replica.follower.try_send(how);
+            let _ = replica.custodian.try_send(how);
+        }
+    }
+
     /// Stops all actors and waits for their threads.
     pub fn stop(self) {
         self.watchdog.abort();
@@ -113,6 +133,27 @@ impl System {
             }
         }
     }
+}
+
+/// What follows a store that others write to.
+#[derive(Clone)]
+struct Replica {
+    follower: Arc<Resident<Follower>>,
+    custodian: Arc<Resident<Custodian>>,
+}
+
+fn start_follower(shared: &Arc<Shared>, arbiter: &ArbiterHandle, mailbox: usize) -> Arc<Resident<Follower>> {
+    let shared = Arc::clone(shared);
+    Resident::start("follower", arbiter.clone(), mailbox, move || Follower::new(Arc::clone(&shared)))
+}
+
+fn start_custodian(
+    shared: &Arc<Shared>,
+    arbiter: &ArbiterHandle,
+    mailbox: usize,
+) -> Arc<Resident<Custodian>> {
+    let shared = Arc::clone(shared);
+    Resident::start("custodian", arbiter.clone(), mailbox, move || Custodian::new(Arc::clone(&shared)))
 }
 
 /// A document from its stored form.
@@ -133,29 +174,11 @@ async fn read_all(shared: &Shared) -> Result<(), StartError> {
                 Entry::Vacant(unknown) => *unknown.insert(shared.store.load(stored.id).await?.floor),
             };
             let document = read(stored, floor)?;
-            shared.view.publish(stored.id, None, Some(&document));
-            if document.is_live() {
-                count(&document);
-            }
+            shared.view.publish(stored.id, Some(&document));
         }
         match page.next {
             Some(next) => from = Some(next),
             None => return Ok(()),
         }
-    }
-}
-
-/// Gauges start from what is there.
-fn count(document: &Document) {
-    for lock in document.locks() {
-        let state = if lock.is_reserved() {
-            lockkeeper_telemetry::LockState::Reserved
-        } else {
-            lockkeeper_telemetry::LockState::Held
-        };
-        metrics().locks(state).increment(1.0);
-    }
-    for (class, depth) in Priority::ALL.into_iter().zip(document.depths()) {
-        metrics().queue_depth(crate::recorder::priority(class)).increment(depth as f64);
     }
 }

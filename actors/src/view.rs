@@ -1,56 +1,81 @@
-//! The local view: the latest durable copy of every live document this instance knows.
+//! The local view: the latest durable copy of every document this instance knows.
 //!
-//! Queue actors publish here after each commit. Lists are served from it; a new queue actor starts
-//! from it. A copy is only a copy: a commit that rests on an old one is refused by the store.
+//! Queue actors publish here after each commit; on a shared store so do those who follow what other
+//! instances commit. Lists are served from it; a new queue actor starts from it. A copy is only a
+//! copy: a commit that rests on an old one is refused by the store.
+//!
+//! On a store of this process's own, copies that nobody holds and nobody waits for are left out:
+//! the store has them. On a shared store they stay until they are deleted, since it may lose them,
+//! and an older state in which the lock was still held must not come back.
 
 use crate::deadlines::Deadlines;
+use crate::recorder;
 use lockkeeper_core::resource::PARTITIONS;
-use lockkeeper_core::{Document, Partition, ResourceId, Timestamp};
-use parking_lot::RwLock;
+use lockkeeper_core::{Document, Partition, ResourceId, Span, Timestamp};
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Published copies of live documents, by partition.
+/// Published copies, by partition.
 pub struct View {
-    partitions: Vec<RwLock<BTreeMap<ResourceId, Arc<Document>>>>,
+    shelves: Vec<Shelf>,
     deadlines: Deadlines,
+    keeps_idle: bool,
+    live: AtomicUsize,
+}
+
+/// One partition's copies.
+#[derive(Default)]
+struct Shelf {
+    documents: RwLock<BTreeMap<ResourceId, Arc<Document>>>,
+    /// Where documents stand in the reaper's calendar. Locked for the whole of a publication, so
+    /// that two publishers of one document do not cross.
+    calendar: Mutex<BTreeMap<ResourceId, Timestamp>>,
 }
 
 impl View {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(keeps_idle: bool) -> Self {
         Self {
-            partitions: (0..PARTITIONS).map(|_| RwLock::default()).collect(),
+            shelves: (0..PARTITIONS).map(|_| Shelf::default()).collect(),
             deadlines: Deadlines::default(),
+            keeps_idle,
+            live: AtomicUsize::new(0),
         }
     }
 
-    fn partition(&self, id: ResourceId) -> &RwLock<BTreeMap<ResourceId, Arc<Document>>> {
-        &self.partitions[usize::from(id.partition().0)]
+    fn shelf(&self, partition: Partition) -> &Shelf {
+        &self.shelves[usize::from(partition.0)]
     }
 
-    /// The copy of one document, if it is live.
+    /// The copy of one document, if there is one.
     #[must_use]
     pub fn get(&self, id: ResourceId) -> Option<Arc<Document>> {
-        self.partition(id).read().get(&id).cloned()
+        self.shelf(id.partition()).documents.read().get(&id).cloned()
     }
 
     /// All live documents of one partition, or of all, ordered by id.
     #[must_use]
     pub fn documents(&self, partition: Option<Partition>) -> Vec<Arc<Document>> {
+        let live = |shelf: &Shelf| -> Vec<Arc<Document>> {
+            shelf.documents.read().values().filter(|document| document.is_live()).cloned().collect()
+        };
         match partition {
-            Some(Partition(number)) => {
-                self.partitions[usize::from(number)].read().values().cloned().collect()
-            }
-            None => {
-                self.partitions.iter().flat_map(|p| p.read().values().cloned().collect::<Vec<_>>()).collect()
-            }
+            Some(partition) => live(self.shelf(partition)),
+            None => self.shelves.iter().flat_map(live).collect(),
         }
+    }
+
+    /// All copies of one partition, live or not.
+    pub(crate) fn copies(&self, partition: Partition) -> Vec<Arc<Document>> {
+        self.shelf(partition).documents.read().values().cloned().collect()
     }
 
     /// How many live documents there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.partitions.iter().map(|partition| partition.read().len()).sum()
+        self.live.load(Ordering::Relaxed)
     }
 
     /// True when nothing is held and nobody waits.
@@ -63,23 +88,66 @@ impl View {
         &self.deadlines
     }
 
-    /// A document has a new durable state. `before` is what its publisher published last.
-    pub(crate) fn publish(&self, id: ResourceId, before: Option<Timestamp>, document: Option<&Document>) {
-        let wake_at = document.and_then(wake_at);
-        self.deadlines.replace(id, before, wake_at);
-        let mut partition = self.partition(id).write();
-        match document.filter(|document| document.is_live()) {
-            Some(document) => {
-                partition.insert(id, Arc::new(document.clone()));
+    /// A document has this durable state (`None`: there is none any more).
+    pub(crate) fn publish(&self, id: ResourceId, document: Option<&Document>) {
+        self.replace(id, document, Span::ZERO, |_| true);
+    }
+
+    /// As [`View::publish`], unless the view has a newer one. It was told by others, whose actors
+    /// are nearer to it: the reaper of this instance looks at it `later` than at its own.
+    pub(crate) fn publish_newer(&self, document: &Document, later: Span) {
+        self.replace(document.id(), Some(document), later, |known| known.version() < document.version());
+    }
+
+    /// A document is gone from the store, if the view still has the copy that was looked for.
+    pub(crate) fn remove_copy(&self, copy: &Document) {
+        self.replace(copy.id(), None, Span::ZERO, |known| known.version() == copy.version());
+    }
+
+    fn replace(
+        &self,
+        id: ResourceId,
+        document: Option<&Document>,
+        later: Span,
+        wanted: impl FnOnce(&Document) -> bool,
+    ) {
+        let shelf = self.shelf(id.partition());
+        let mut calendar = shelf.calendar.lock();
+        let kept = document.filter(|document| self.keeps_idle || document.is_live());
+        let kept = kept.map(|document| Arc::new(document.clone()));
+        let mut documents = shelf.documents.write();
+        let before = match (documents.entry(id), kept.clone()) {
+            (Slot::Occupied(known), _) if !wanted(known.get()) => return,
+            (Slot::Occupied(mut known), Some(kept)) => Some(known.insert(kept)),
+            (Slot::Occupied(known), None) => Some(known.remove()),
+            (Slot::Vacant(place), Some(kept)) => {
+                place.insert(kept);
+                None
             }
-            None => {
-                partition.remove(&id);
-            }
+            (Slot::Vacant(_), None) => None,
+        };
+        drop(documents);
+        self.count(before.as_deref(), kept.as_deref());
+        let wake_at = document.and_then(wake_at).map(|at| at + later);
+        let stood = match wake_at {
+            Some(at) => calendar.insert(id, at),
+            None => calendar.remove(&id),
+        };
+        self.deadlines.replace(id, stood, wake_at);
+    }
+
+    fn count(&self, before: Option<&Document>, after: Option<&Document>) {
+        let live = |document: Option<&Document>| document.is_some_and(Document::is_live);
+        match (live(before), live(after)) {
+            (false, true) => drop(self.live.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.live.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
         }
+        recorder::gauges(before, after);
     }
 }
 
 /// When the reaper must look at a document next: its deadline, or when it may be deleted.
-pub(crate) fn wake_at(document: &Document) -> Option<Timestamp> {
+fn wake_at(document: &Document) -> Option<Timestamp> {
     document.next_deadline().or_else(|| document.delete_at())
 }

@@ -137,6 +137,10 @@ pub(super) fn refusal(refusal: &Refusal, of: Option<ResourceView<'_>>, now: Time
         (Refusal::NotFound, _) => {
             Problem::new(&problem::NOT_FOUND, "no lock or ticket with this id is known, or it was forgotten")
         }
+        (Refusal::Lost, _) => Problem::new(
+            &problem::LOST,
+            "the store lost data after this lock or ticket was made, and no instance could write it back",
+        ),
         (Refusal::IdTaken, _) => {
             Problem::internal("another resource has the same resource id; this one cannot be locked")
         }

@@ -227,8 +227,19 @@ fn render(text: &mut String, log: &EventLog, event: &LoggedEvent) {
         reason: None,
         note: None,
     };
+    let sealed;
     let view = match &event.what {
-        Occurrence::BackendRecovered => bare,
+        Occurrence::BackendRecovered | Occurrence::StoreOpened => bare,
+        Occurrence::StoreSealed(partitions) => {
+            sealed = format!("{partitions} partitions are sealed: the store may have lost data");
+            EventView { reason: Some(&sealed), ..bare }
+        }
+        Occurrence::StoreConflict(resource) => EventView {
+            resource: Some(ResourceView { id: resource.id(), resource }),
+            key: Some(Key(resource)),
+            reason: Some("the store's state stands over what this instance knew"),
+            ..bare
+        },
         Occurrence::BackendUnhealthy(reason) => EventView { reason: Some(reason), ..bare },
         Occurrence::Entry(entry) => {
             let of = ResourceView { id: entry.resource.id(), resource: &entry.resource };

@@ -69,6 +69,8 @@ codes! {
         "acquire again with a longer queue_timeout";
     FORCED "forced" 410 false "An operator ended the lock"
         "stop the work it protected; detail says who ended it and why";
+    LOST "lost" 410 false "It was lost with data of the store"
+        "stop the work it protected, and acquire again";
     EVENTS_GONE "events_gone" 410 false "The stream cannot be resumed there"
         "follow the events anew without Last-Event-ID, then read the present locks and tickets";
     PAYLOAD_TOO_LARGE "payload_too_large" 413 false "The body is too large"

@@ -51,6 +51,11 @@ pub struct Metrics {
     store_commits: Box<[Family<Counter>]>,
     store_commit_duration: Family<Histogram>,
     store_commit_batch: Histogram,
+    sealed_partitions: Gauge,
+    written_back: Counter,
+    store_conflicts: Counter,
+    hints_missed: Counter,
+    instances: Gauge,
     actors: Family<Gauge>,
     actor_restarts: Family<Counter>,
     mailbox_full: Family<Counter>,
@@ -93,6 +98,11 @@ impl Metrics {
             store_commits: Family::by_second(recorder, &table::STORE_COMMITS),
             store_commit_duration: Family::new(recorder, &table::STORE_COMMIT_DURATION),
             store_commit_batch: series(recorder, &table::STORE_COMMIT_BATCH, &[]),
+            sealed_partitions: series(recorder, &table::SEALED_PARTITIONS, &[]),
+            written_back: series(recorder, &table::WRITTEN_BACK, &[]),
+            store_conflicts: series(recorder, &table::STORE_CONFLICTS, &[]),
+            hints_missed: series(recorder, &table::HINTS_MISSED, &[]),
+            instances: series(recorder, &table::INSTANCES, &[]),
             actors: Family::new(recorder, &table::ACTORS),
             actor_restarts: Family::new(recorder, &table::ACTOR_RESTARTS),
             mailbox_full: Family::new(recorder, &table::MAILBOX_FULL),
@@ -175,6 +185,31 @@ impl Metrics {
     /// Whether the store answers.
     pub fn backend_health(&self, store: &'static str, healthy: bool) {
         self.backend_health.get(store).set(flag(healthy));
+    }
+
+    /// So many partitions of the shared store are sealed.
+    pub fn sealed_partitions(&self, count: usize) {
+        self.sealed_partitions.set(count as f64);
+    }
+
+    /// A document was given back to a shared store that had lost it.
+    pub fn written_back(&self) {
+        self.written_back.increment(1);
+    }
+
+    /// The store's state stood over what this instance knew.
+    pub fn store_conflict(&self) {
+        self.store_conflicts.increment(1);
+    }
+
+    /// Messages of other instances may have been missed.
+    pub fn hints_missed(&self) {
+        self.hints_missed.increment(1);
+    }
+
+    /// So many instances share the store.
+    pub fn instances(&self, count: usize) {
+        self.instances.set(count as f64);
     }
 
     /// A commit ended so, `elapsed` after it was sent to the store.

@@ -98,6 +98,16 @@ metrics_table! {
     STORE_COMMIT_BATCH = "atlantis_enhanced_locking_store_commit_batch", Kind::Histogram(BATCH),
         Unit::Count("documents"), [],
         "Documents made durable together, with one fsync.";
+    SEALED_PARTITIONS = "atlantis_enhanced_locking_sealed_partitions", Kind::Gauge, Unit::Count("partitions"), [],
+        "Partitions of a shared store in which nothing is granted, since the store may have lost data of them.";
+    WRITTEN_BACK = "atlantis_enhanced_locking_written_back_total", Kind::Counter, Unit::Count("documents"), [],
+        "Documents that this instance gave back to a shared store that had lost them.";
+    STORE_CONFLICTS = "atlantis_enhanced_locking_store_conflicts_total", Kind::Counter, Unit::Count("documents"), [],
+        "Documents of which this instance knew more than a shared store that was opened without it; the store's state stands.";
+    HINTS_MISSED = "atlantis_enhanced_locking_hints_missed_total", Kind::Counter, Unit::Count("times"), [],
+        "Times at which messages of other instances may have been missed, so that everything was compared.";
+    INSTANCES = "atlantis_enhanced_locking_instances", Kind::Gauge, Unit::Count("instances"), [],
+        "Instances that share the store, as this one heard; for the operator's eyes, nothing decides by it.";
     ACTORS = "atlantis_enhanced_locking_actors", Kind::Gauge, Unit::Count("actors"),
         [Label { name: "kind", values: &[], help: "the kind of actor" }],
         "Actors that live now.";

@@ -35,6 +35,11 @@ fn record_everything() -> Vec<Occupied> {
     m.backend_health("embedded", true);
     CommitOutcome::ALL.iter().for_each(|outcome| m.store_commit("embedded", *outcome, ms));
     m.store_commit_batch(17);
+    m.sealed_partitions(3);
+    m.written_back();
+    m.store_conflict();
+    m.hints_missed();
+    m.instances(2);
     m.actor_restarted("queue");
     m.mailbox_full("queue");
     m.events_published(1);

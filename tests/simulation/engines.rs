@@ -66,13 +66,16 @@ impl World {
     pub(super) fn collect(&mut self, place: Place) -> Verdict {
         let id = self.resources[place.resource].id();
         let stored = self.stored(place.resource);
+        // What is on its way to a store of its own cannot land after a later look at it.
+        let shared = self.instances.len() > 1;
         let here = |call: &Call| (call.instance, call.resource) == (place.instance, place.resource);
         let numbers: Vec<u64> = self.calls.iter().filter(|(_, call)| here(call)).map(|(n, _)| *n).collect();
         for number in numbers {
             let Some(call) = self.calls.get_mut(&number) else { continue };
             let Some(answer) = call.line.take_answer() else { continue };
             call.answered = true;
-            if let Ok(answer) = &answer
+            if shared
+                && let Ok(answer) = &answer
                 && let Some(lock) = lock_of(&answer.outcome)
                 && self.ended.get(&(id, lock.seq)).is_some_and(|at| *at < call.begun)
             {

@@ -1,8 +1,12 @@
 //! Between engines and the store: what is sent may come late, in another order, or not at all.
 
 use super::checker::Verdict;
-use super::world::{Event, News, Place, World};
+use super::world::{Event, MILLI, News, Place, World};
+use lockkeeper_core::Span;
 use lockkeeper_store::contract::{Commit, Committed, StoreError};
+
+/// A store refuses what was decided longer ago.
+const LATE_AFTER: Span = Span::from_millis(500);
 
 impl World {
     pub(super) fn execute(
@@ -13,11 +17,16 @@ impl World {
     ) -> Verdict {
         let id = self.resources[from.resource].id();
         let before = self.stored(from.resource);
-        let committed = self.shelf.commit(commit);
+        let late = self.clock().since(commit.now) > LATE_AFTER;
+        let committed = if late { Committed::Late } else { self.shelf.commit(commit) };
         let version = self.shelf.version(id).map(|version| version.counter);
         self.note(format!(
             "{from:?}: {} {version:?}",
-            if committed == Committed::Done { "done" } else { "conflict" }
+            match committed {
+                Committed::Done => "done",
+                Committed::Conflict(_) => "conflict",
+                Committed::Late => "late",
+            }
         ));
         if committed == Committed::Done {
             let after = self.stored(from.resource);
@@ -64,8 +73,10 @@ impl World {
             3..5 => self.send(Event::News { to: from, news: News::Committed(Err(lost())) }),
             5..8 => self.send(Event::Execute { from, commit, reply: Some(Err(lost())) }),
             8..9 => {
-                // The reply is given up while the commit is still on its way.
-                self.send(Event::News { to: from, news: News::Committed(Err(lost())) });
+                // The reply is given up while the commit is still on its way: when that is done, it
+                // cannot land any more.
+                let news = News::Committed(Err(lost()));
+                self.later(600 * MILLI, 900 * MILLI, Event::News { to: from, news });
                 self.send(Event::Execute { from, commit, reply: None });
             }
             _ => self.send(Event::Execute { from, commit, reply: Some(Ok(())) }),

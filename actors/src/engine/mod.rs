@@ -17,15 +17,15 @@ mod tests;
 mod waiters;
 
 use crate::answer::{Answer, Failure};
+use answering::first_told;
 use lockkeeper_core::command::ClientGone;
 use lockkeeper_core::{
-    Command, Context, Delta, Document, Effects, Note, Outcome, Presence, Refusal, Reply, ResourceId, Rules, Seq,
-    Timestamp,
+    Command, Context, Delta, Document, Effects, Note, Outcome, Presence, Refusal, Reply, ResourceId, Rules,
+    Seq, Timestamp,
 };
 use lockkeeper_store::{Commit, Committed, Known, Loaded, StoreError};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use answering::first_told;
 use waiters::Waiters;
 
 /// Commands applied in one commit.
@@ -271,7 +271,10 @@ impl<C: Client> Engine<C> {
             if waiter.client.is_connected() {
                 self.waiters.insert(seq, waiter);
             } else if !self.waiters.is_waiting(seq) {
-                self.report_gone(seq, nonce, None);
+                // Granted, perhaps, by a commit of unknown outcome: then it would have been told.
+                let doubted = self.doubt.as_ref().and_then(|document| document.lock(seq));
+                let untold = doubted.map(|lock| lock.renewed_at);
+                self.report_gone(seq, nonce, untold);
             }
         }
     }

@@ -144,7 +144,14 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let engine = Engine::new(resource().id(), None);
-        Self { engine, shelf: Shelf::default(), now: START, rules: Rules::default(), known: Known::default(), nonces: 0 }
+        Self {
+            engine,
+            shelf: Shelf::default(),
+            now: START,
+            rules: Rules::default(),
+            known: Known::default(),
+            nonces: 0,
+        }
     }
 
     /// A desk whose engine has its copy, so that its next step is a commit.
@@ -156,7 +163,12 @@ impl Desk {
     }
 
     fn step(&mut self) -> Step {
-        self.engine.step(Surroundings { now: self.now, opened_at: START, rules: &self.rules, known: self.known })
+        self.engine.step(Surroundings {
+            now: self.now,
+            opened_at: START,
+            rules: &self.rules,
+            known: self.known,
+        })
     }
 
     /// The commit that the next step asks for.

@@ -53,6 +53,12 @@ pub enum Occurrence {
     BackendUnhealthy(String),
     /// The store can be used again.
     BackendRecovered,
+    /// The store may have lost data: so many partitions more are sealed.
+    StoreSealed(usize),
+    /// All partitions are open again.
+    StoreOpened,
+    /// The store was opened without a state that this instance knew; the store's state stands.
+    StoreConflict(Arc<lockkeeper_core::Resource>),
 }
 
 impl Occurrence {
@@ -63,6 +69,9 @@ impl Occurrence {
             Self::Entry(event) => event.kind.as_str(),
             Self::BackendUnhealthy(_) => "backend.unhealthy",
             Self::BackendRecovered => "backend.recovered",
+            Self::StoreSealed(_) => "store.sealed",
+            Self::StoreOpened => "store.opened",
+            Self::StoreConflict(_) => "store.conflict",
         }
     }
 }
@@ -137,6 +146,16 @@ impl EventLog {
         }
     }
 
+    /// Events may be missing here: nobody can go on from before, and those who follow are let go.
+    pub(crate) fn gap(&self) {
+        let mut ring = self.ring.write();
+        ring.events.clear();
+        // The number itself is left out, so that whoever had seen all sees that one is missing.
+        ring.last += 1;
+        drop(ring);
+        self.grown.notify_one();
+    }
+
     /// Checks that a reader can go on after this event, and gives its number.
     ///
     /// # Errors
@@ -156,7 +175,7 @@ impl EventLog {
     /// [`ResumeError::TooOld`] when some of them are no longer kept.
     pub fn read_after(&self, after: u64, max: usize) -> Result<Vec<Arc<LoggedEvent>>, ResumeError> {
         let ring = self.ring.read();
-        let Some(oldest) = ring.events.front().map(|event| event.sequence) else { return Ok(Vec::new()) };
+        let oldest = ring.events.front().map_or(ring.last + 1, |event| event.sequence);
         if after + 1 < oldest {
             return Err(ResumeError::TooOld);
         }
@@ -194,6 +213,17 @@ mod tests {
         assert_eq!(numbers(&log, 4), Ok(vec![5]));
         assert_eq!(numbers(&log, 5), Ok(vec![]));
         assert_eq!(numbers(&log, 1), Err(ResumeError::TooOld));
+    }
+
+    #[test]
+    fn nobody_goes_on_over_a_gap() {
+        let log = log_of(5, 10);
+        log.gap();
+        assert_eq!(numbers(&log, 5), Err(ResumeError::TooOld));
+        assert_eq!("a.5".parse().and_then(|id| log.resume_after(&id)), Err(ResumeError::TooOld));
+        assert_eq!(numbers(&log, log.last()), Ok(vec![]));
+        log.append(Timestamp::ZERO, [Occurrence::BackendRecovered]);
+        assert_eq!(numbers(&log, 6), Ok(vec![7]));
     }
 
     #[test]

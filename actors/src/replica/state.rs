@@ -1,0 +1,127 @@
+//! What is known of each partition of the shared store.
+
+use lockkeeper_core::resource::PARTITIONS;
+use lockkeeper_core::{Partition, Timestamp};
+use lockkeeper_store::shared::InstanceRecord;
+use parking_lot::{Mutex, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// A replica that was not compared with the store for this long says nothing any more: what it
+/// misses may have been deleted since (empty documents stay 15 minutes). It is dropped and read anew.
+pub(super) const TRUSTED_FOR: Duration = Duration::from_secs(600);
+
+/// Where one partition stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartitionState {
+    /// The generation that the copies were compared under; `None`: never compared.
+    pub(crate) generation: Option<u64>,
+    /// Every commit up to this number is in the view.
+    pub(crate) sequence: u64,
+    /// When that was last known to be all.
+    pub(crate) compared_at: Option<Instant>,
+    /// It is sealed.
+    pub(crate) sealed: Option<Sealing>,
+}
+
+/// How far this instance is with a sealed partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sealing {
+    /// Since when, as the store's note says; `None`: not signed yet.
+    pub(crate) since: Option<Timestamp>,
+    /// All that the view knows is written back.
+    pub(crate) written: bool,
+}
+
+/// What all parts of the replica share.
+pub(crate) struct ReplicaState {
+    partitions: Vec<Mutex<PartitionState>>,
+    /// One comparison of a partition at a time.
+    comparing: Vec<tokio::sync::Mutex<()>>,
+    instances: RwLock<Vec<InstanceRecord>>,
+    /// Told when the markers should be looked at now.
+    suspicion: Notify,
+}
+
+/// The replica as an operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// How many partitions there are.
+    pub partitions: usize,
+    /// How many of them are sealed.
+    pub sealed: usize,
+    /// How many of them were never read yet.
+    pub unread: usize,
+    /// How old the oldest comparison is; `None` before all were compared once.
+    pub age: Option<Duration>,
+}
+
+impl ReplicaState {
+    pub(crate) fn new() -> Self {
+        let fresh = PartitionState { generation: None, sequence: 0, compared_at: None, sealed: None };
+        Self {
+            partitions: (0..PARTITIONS).map(|_| Mutex::new(fresh)).collect(),
+            comparing: (0..PARTITIONS).map(|_| tokio::sync::Mutex::default()).collect(),
+            instances: RwLock::default(),
+            suspicion: Notify::new(),
+        }
+    }
+
+    pub(super) async fn comparing(&self, partition: Partition) -> tokio::sync::MutexGuard<'_, ()> {
+        self.comparing[usize::from(partition.0)].lock().await
+    }
+
+    pub(crate) fn get(&self, partition: Partition) -> PartitionState {
+        *self.partitions[usize::from(partition.0)].lock()
+    }
+
+    pub(crate) fn change<T>(&self, partition: Partition, change: impl FnOnce(&mut PartitionState) -> T) -> T {
+        change(&mut self.partitions[usize::from(partition.0)].lock())
+    }
+
+    pub(crate) fn status(&self) -> ReplicaStatus {
+        let mut status = ReplicaStatus {
+            partitions: self.partitions.len(),
+            sealed: 0,
+            unread: 0,
+            age: Some(Duration::ZERO),
+        };
+        for partition in &self.partitions {
+            let state = partition.lock();
+            status.sealed += usize::from(state.sealed.is_some());
+            match state.compared_at {
+                None => (status.unread, status.age) = (status.unread + 1, None),
+                Some(at) => status.age = status.age.map(|age| age.max(at.elapsed())),
+            }
+        }
+        status
+    }
+
+    pub(crate) fn instances(&self) -> Vec<InstanceRecord> {
+        self.instances.read().clone()
+    }
+
+    pub(super) fn set_instances(&self, instances: Vec<InstanceRecord>) {
+        *self.instances.write() = instances;
+    }
+
+    /// The store lacks what this instance knows of a partition: all of it is compared.
+    pub(crate) fn doubt(&self, partition: Partition) {
+        self.change(partition, |state| state.generation = None);
+        self.suspect();
+    }
+
+    /// Something was seen that the markers may explain.
+    pub(crate) fn suspect(&self) {
+        self.suspicion.notify_one();
+    }
+
+    pub(super) async fn suspected(&self) {
+        self.suspicion.notified().await;
+    }
+}
+
+/// Every partition.
+pub(crate) fn all() -> impl Iterator<Item = Partition> {
+    (0..PARTITIONS).map(|number| Partition(number as u8))
+}
