@@ -3,21 +3,43 @@
 //! Nothing here repeats a call that may have been carried out. A call is bounded by
 //! [`RedisOptions::timeout`], connecting included.
 
+mod backoff;
+mod cluster;
+mod dial;
 mod error;
+mod map;
+mod request;
 mod script;
+mod sentinel;
+mod server;
+mod shards;
+mod slots;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+mod told;
+mod wait;
+mod wire;
 
 pub(crate) use error::CallError;
 pub(crate) use script::ScriptText;
+pub(crate) use slots::tag;
+pub(crate) use told::{TOLD_MAX, Told};
 
-use super::options::{OptionsError, RedisOptions};
+use super::options::{Login, OptionsError, RedisOptions, Topology};
+use cluster::Cluster;
+use dial::Dialer;
+use futures_util::future::join_all;
 use lockkeeper_core::Partition;
 use redis::{Cmd, Value};
+use request::Request;
+use sentinel::Sentinels;
+use server::{Access, Finder, Server};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// Messages that may wait for their reader; if there are more, it is told that some are lost.
-pub(crate) const TOLD_MAX: usize = 8192;
+use tokio::time::Instant;
+use told::Teller;
 
 /// Which server a call goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,34 +75,52 @@ pub(crate) struct Answer {
     pub(crate) server: Arc<str>,
 }
 
-/// What a subscription tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// A message.
-    Message {
-        /// Where it was published.
-        channel: Vec<u8>,
-        /// What.
-        payload: Vec<u8>,
-    },
-    /// Messages may have been missed: told after every subscription of everything, the first one
-    /// included, and after an overflow.
-    Lost,
-    /// The same for some partitions: their server was connected again or is another one now.
-    LostIn(Vec<Partition>),
-}
-
 /// The way to Redis.
 #[derive(Debug)]
 pub(crate) struct Link {
-    options: RedisOptions,
+    servers: Servers,
+    prefix: String,
+    database: u32,
+    timeout: Duration,
+    dialer: Arc<Dialer>,
+}
+
+#[derive(Debug)]
+enum Servers {
+    One(Arc<Server>),
+    Many(Arc<Cluster>),
 }
 
 impl Link {
-    /// Looks at the settings and reads the TLS files; connects when it is first used.
+    /// Looks at the settings and reads the TLS files; connects when it is first used. Connections
+    /// live in the runtime this is called in.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, OptionsError> {
-        options.check()?;
-        Ok(Self { options: options.clone() })
+        let targets = options.targets()?;
+        let dialer = Arc::new(Dialer::new(targets.tls.then_some(&options.tls), options.connect_timeout)?);
+        let access = Access { dialer: Arc::clone(&dialer), login: targets.login, database: targets.database };
+        let servers = match &options.topology {
+            Topology::Single => {
+                let finder = targets.seeds.into_iter().map(Finder::At).next();
+                let finder = finder.ok_or_else(|| OptionsError::new("urls", "is empty"))?;
+                Servers::One(Server::new(finder, access, options.connections))
+            }
+            Topology::Sentinel { master } => {
+                let login = Login {
+                    username: options.sentinel_username.clone(),
+                    password: options.sentinel_password.clone(),
+                };
+                let to_sentinel = Access { dialer: Arc::clone(&dialer), login, database: 0 };
+                let sentinels = targets.seeds.into_iter();
+                let sentinels = sentinels.map(|at| Server::new(Finder::At(at), to_sentinel.clone(), 1));
+                let sentinels = Sentinels::new(sentinels.collect(), master.clone(), options.timeout);
+                Servers::One(Server::new(Finder::Ask(Arc::new(sentinels)), access, options.connections))
+            }
+            Topology::Cluster => {
+                Servers::Many(Cluster::new(targets.seeds, access, options.connections, options.timeout))
+            }
+        };
+        let prefix = options.key_prefix.clone();
+        Ok(Self { servers, prefix, database: targets.database, timeout: options.timeout, dialer })
     }
 
     /// Runs a script. All keys lie in one slot.
@@ -102,36 +142,80 @@ impl Link {
         keys: &[Vec<u8>],
         args: &[Vec<u8>],
     ) -> Result<Answer, CallError> {
-        let _ = (route.into(), script.digest(), script.text(), keys, args, &self.options);
-        Err(CallError::NotSent("not built yet".into()))
+        self.send(&route.into(), &Request::script(script, keys, args)).await
     }
 
     /// Runs several scripts at once; the answers are in the order of the calls.
     pub(crate) async fn scripts(&self, calls: &[ScriptCall]) -> Vec<Result<Answer, CallError>> {
-        let _ = calls;
-        Vec::new()
+        // Connections pipeline by themselves, so what is asked at once travels together.
+        let runs =
+            calls.iter().map(|call| self.script_at(call.partition, call.script, &call.keys, &call.args));
+        join_all(runs).await
     }
 
     /// Runs a command.
     pub(crate) async fn command(&self, route: impl Into<Route>, command: &Cmd) -> Result<Value, CallError> {
-        let _ = (route.into(), command);
-        Err(CallError::NotSent("not built yet".into()))
+        self.command_at(route, command).await.map(|answer| answer.value)
     }
 
-    /// Runs a command on every master; with each one's address. An error of its own means that
-    /// the masters are not known.
-    pub(crate) async fn each_master(&self, command: &Cmd) -> Vec<(Arc<str>, Result<Value, CallError>)> {
-        let _ = command;
-        Vec::new()
+    /// Like [`Self::command`]; says which server answered.
+    pub(crate) async fn command_at(
+        &self,
+        route: impl Into<Route>,
+        command: &Cmd,
+    ) -> Result<Answer, CallError> {
+        self.send(&route.into(), &Request::Command(command)).await
     }
 
-    /// Follows the partitions' channels, `{<prefix>NNN}:e:<database>`, for as long as the receiver lives.
+    /// Runs a command on every master; with each one's address.
+    ///
+    /// # Errors
+    /// The masters are not known.
+    pub(crate) async fn each_master(
+        &self,
+        command: &Cmd,
+    ) -> Result<Vec<(Arc<str>, Result<Value, CallError>)>, CallError> {
+        let deadline = self.deadline();
+        let masters = match &self.servers {
+            Servers::One(server) => vec![Arc::clone(server)],
+            Servers::Many(cluster) => {
+                cluster.known(deadline).await?.masters().into_values().cloned().collect()
+            }
+        };
+        let runs = masters.iter().map(|server| async move {
+            match server.ask(command, deadline).await {
+                Ok(answer) => (answer.server, Ok(answer.value)),
+                Err(error) => (server.name().into(), Err(error)),
+            }
+        });
+        Ok(join_all(runs).await)
+    }
+
+    /// Follows the partitions' channels, `{<prefix>NNN}:e:<database>`, for as long as the receiver
+    /// lives; comes back by itself. It holds [`TOLD_MAX`].
+    ///
+    /// # Panics
+    /// Outside of a runtime if this was made outside of one, too.
     pub(crate) fn subscribe(&self) -> mpsc::Receiver<Told> {
-        mpsc::channel(TOLD_MAX).1
+        let (teller, receiver) = Teller::new();
+        let runtime = self.dialer.runtime();
+        match &self.servers {
+            Servers::One(server) => {
+                let pattern = subscribe::pattern(&self.prefix, self.database);
+                runtime.spawn(subscribe::follow(Arc::clone(server), pattern, self.timeout, teller));
+            }
+            Servers::Many(cluster) => {
+                let (cluster, prefix) = (Arc::clone(cluster), self.prefix.clone());
+                runtime.spawn(shards::follow(cluster, prefix, self.timeout, teller));
+            }
+        }
+        receiver
     }
 
     /// Waits until `replicas` have all that the partition's server had written before this call,
     /// at most for `timeout`; tells how many have. The server must still live the life `replid`.
+    ///
+    /// # Errors
     /// Every error means: unknown.
     pub(crate) async fn wait_replicas(
         &self,
@@ -140,7 +224,33 @@ impl Link {
         replicas: u32,
         timeout: Duration,
     ) -> Result<u32, CallError> {
-        let _ = (partition, replid, replicas, timeout);
-        Err(CallError::Unknown("not built yet".into()))
+        let server = match &self.servers {
+            Servers::One(server) => Arc::clone(server),
+            Servers::Many(cluster) => {
+                let slot = self.slot(&Route::Partition(partition));
+                cluster.master_of(slot, self.deadline()).await.map_err(wait::unknown)?
+            }
+        };
+        server.wait_replicas(replid, replicas, timeout).await
+    }
+
+    async fn send(&self, route: &Route, request: &Request<'_>) -> Result<Answer, CallError> {
+        let deadline = self.deadline();
+        match &self.servers {
+            Servers::One(server) => request.send(server, false, deadline).await,
+            Servers::Many(cluster) => cluster.send(self.slot(route), request, deadline).await,
+        }
+    }
+
+    fn slot(&self, route: &Route) -> Option<u16> {
+        match route {
+            Route::Partition(partition) => Some(slots::slot(tag(&self.prefix, *partition).as_bytes())),
+            Route::Key(key) => Some(slots::slot(key)),
+            Route::Any => None,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 }
