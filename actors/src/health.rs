@@ -36,8 +36,10 @@ pub(crate) struct HealthState {
 }
 
 impl HealthState {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        let health = Health { healthy: true, since: now, reason: None, response_time: None };
+    /// A store of this process's own is open by now; a shared one must show itself first.
+    pub(crate) fn new(now: Timestamp, shared: bool) -> Self {
+        let reason = shared.then(|| "the store was not reached yet".into());
+        let health = Health { healthy: !shared, since: now, reason, response_time: None };
         Self { health: RwLock::new(health), suspicion: Notify::new() }
     }
 
@@ -64,12 +66,14 @@ impl HealthState {
 /// Probes the store.
 pub(crate) struct HealthActor {
     shared: Arc<Shared>,
+    /// What was logged last of what is wrong: each cause is named once.
+    named: Option<String>,
     _counted: Occupied,
 }
 
 impl HealthActor {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, _counted: metrics().actor("health") }
+        Self { shared, named: None, _counted: metrics().actor("health") }
     }
 
     fn probe(&mut self, ctx: &mut Context<Self>) {
@@ -101,8 +105,8 @@ impl HealthActor {
         ctx.spawn(pause.into_actor(self).map(|(), actor, ctx| actor.probe(ctx)));
     }
 
-    fn learn(&self, result: Result<(), StoreError>, elapsed: Duration) {
-        let store = &self.shared.store;
+    fn learn(&mut self, result: Result<(), StoreError>, elapsed: Duration) {
+        let store = Arc::clone(&self.shared.store);
         let now = store.now();
         let before = self.shared.health.get();
         let after = match result {
@@ -123,18 +127,23 @@ impl HealthActor {
         };
         metrics().backend_health(store.name(), after.healthy);
         metrics().ready(after.healthy && !self.shared.is_draining());
+        if !after.healthy && after.reason != self.named {
+            self.named.clone_from(&after.reason);
+            let reason = after.reason.as_deref().unwrap_or_default();
+            tracing::error!(
+                store = store.name(),
+                reason,
+                "the store is unhealthy: nothing is granted until it recovers"
+            );
+        }
         match (before.healthy, after.healthy) {
             (true, false) => {
                 let reason = after.reason.clone().unwrap_or_default();
-                tracing::error!(
-                    store = store.name(),
-                    reason,
-                    "the store is unhealthy: nothing is granted until it recovers"
-                );
                 self.shared.log.append(now, [Occurrence::BackendUnhealthy(reason)]);
             }
             (false, true) => {
-                tracing::info!(store = store.name(), "the store has recovered");
+                self.named = None;
+                tracing::info!(store = store.name(), "the store can be used");
                 // Clients could not show that they are there while the store was away.
                 self.shared.reopened(now);
                 self.shared.log.append(now, [Occurrence::BackendRecovered]);

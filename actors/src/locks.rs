@@ -274,6 +274,16 @@ impl Locks {
         self.shared().store.shared().map(|_| self.shared().replica.status())
     }
 
+    /// As of when the view is, at least: what a shared store had then is in it.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Timestamp {
+        match self.replica() {
+            None => now,
+            Some(ReplicaStatus { age: Some(age), .. }) => now - span(age),
+            Some(ReplicaStatus { age: None, .. }) => Timestamp::ZERO,
+        }
+    }
+
     /// Who shares the store, as this instance heard last.
     #[must_use]
     pub fn instances(&self) -> Vec<InstanceRecord> {

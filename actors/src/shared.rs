@@ -50,7 +50,7 @@ impl Shared {
             view: View::new(store.shared().is_some()),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
             log: Arc::new(EventLog::new(&options.instance, options.event_ring)),
-            health: HealthState::new(opened_at),
+            health: HealthState::new(opened_at, store.shared().is_some()),
             tally: Tally::new(),
             replica: ReplicaState::new(),
             tokens: GreatestToken::load(options.token_file.clone()),

@@ -11,8 +11,6 @@
 mod answering;
 mod following;
 #[cfg(test)]
-mod shared_tests;
-#[cfg(test)]
 mod tests;
 mod waiters;
 

@@ -1,5 +1,7 @@
 //! The engine, command by command: what is answered when, and what becomes of clients that leave.
 
+mod shared;
+
 use super::*;
 use crate::answer::{Answer, Failure};
 use lockkeeper_core::command::{Acquire, Poll, Release};
@@ -97,6 +99,7 @@ struct Shelf {
     fields: BTreeMap<Field, Vec<u8>>,
     floor: u64,
     commits: usize,
+    confirmations: usize,
 }
 
 impl Shelf {
@@ -111,7 +114,13 @@ impl Shelf {
     }
 
     fn commit(&mut self, commit: Commit) -> Committed {
-        let [delta] = <[_; 1]>::try_from(commit.deltas).expect("one document");
+        for (id, expected) in commit.checks {
+            self.confirmations += 1;
+            if expected != self.version {
+                return Committed::Conflict(Conflict::of([(id, self.version)]));
+            }
+        }
+        let Some(delta) = commit.deltas.into_iter().next() else { return Committed::Done };
         if delta.expected != self.version {
             return Committed::Conflict(Conflict::of([(delta.id, self.version)]));
         }

@@ -81,6 +81,7 @@ async fn whole(
         }
     }
     caught_up(shared, &all, begun);
+    shared.replica.change(partition, |state| state.whole_at = Some(begun));
     Ok(())
 }
 
@@ -96,7 +97,8 @@ fn forget_if_old(shared: &Shared, partition: Partition) -> PartitionState {
         tell(shared, copy.id(), None);
     }
     shared.replica.change(partition, |state| {
-        *state = PartitionState { generation: None, sequence: 0, compared_at: None, ..*state };
+        *state =
+            PartitionState { generation: None, sequence: 0, compared_at: None, whole_at: None, ..*state };
         *state
     })
 }

@@ -103,6 +103,7 @@ async fn announce(shared: &Shared, store: &dyn SharedStore) {
 
 /// Reads all markers and does what they ask for. Gives how many partitions are sealed after it.
 async fn look(shared: &Arc<Shared>, store: &dyn SharedStore) -> Result<usize, StoreError> {
+    let begun = Instant::now();
     let markers = store.markers().await?;
     shared.first_contact();
     let (mut behind, mut anew, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
@@ -114,10 +115,13 @@ async fn look(shared: &Arc<Shared>, store: &dyn SharedStore) -> Result<usize, St
                 anew.push(marker.partition);
             }
             MarkerState::Open if state.sequence < marker.sequence => behind.push(marker.partition),
-            MarkerState::Open if state.compared_at.is_none_or(|at| at.elapsed() > FULL_COMPARISON) => {
+            MarkerState::Open if state.whole_at.is_none_or(|at| at.elapsed() > FULL_COMPARISON) => {
                 anew.push(marker.partition);
             }
-            MarkerState::Open => {}
+            // The numbers say that nothing is missing.
+            MarkerState::Open => shared.replica.change(marker.partition, |state| {
+                state.compared_at = state.compared_at.max(Some(begun));
+            }),
         }
     }
     if !sealed.is_empty() {
@@ -147,9 +151,10 @@ async fn restore(shared: &Arc<Shared>, store: &dyn SharedStore, sealed: &[Marker
 
 /// True when it was not known to be sealed.
 fn note_sealed(shared: &Shared, partition: Partition) -> bool {
+    let noticed = shared.store.now();
     shared.replica.change(partition, |state| {
         let fresh = state.sealed.is_none();
-        state.sealed.get_or_insert_with(Sealing::default);
+        state.sealed.get_or_insert(Sealing { noticed, ..Sealing::default() });
         fresh
     })
 }
@@ -163,8 +168,8 @@ async fn step(shared: &Arc<Shared>, store: &dyn SharedStore, marker: &Marker) ->
         Signed::Open { .. } => return Ok(()),
         Signed::Sealed(since) => since,
     };
-    let mut sealing =
-        Sealing { since: Some(since), written: sealing.written && sealing.since == Some(since) };
+    let written = sealing.written && sealing.since == Some(since);
+    let mut sealing = Sealing { since: Some(since), written, ..sealing };
     shared.replica.change(partition, |state| state.sealed = Some(sealing));
     if !sealing.written {
         // A replica that is too old would bring back what was ended and deleted long ago.

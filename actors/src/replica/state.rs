@@ -20,6 +20,8 @@ pub(crate) struct PartitionState {
     pub(crate) sequence: u64,
     /// When that was last known to be all.
     pub(crate) compared_at: Option<Instant>,
+    /// When all of it was last compared, whatever the numbers say.
+    pub(super) whole_at: Option<Instant>,
     /// It is sealed.
     pub(crate) sealed: Option<Sealing>,
 }
@@ -31,6 +33,8 @@ pub(crate) struct Sealing {
     pub(crate) since: Option<Timestamp>,
     /// All that the view knows is written back.
     pub(crate) written: bool,
+    /// When this instance noticed.
+    pub(crate) noticed: Timestamp,
 }
 
 /// What all parts of the replica share.
@@ -50,6 +54,8 @@ pub struct ReplicaStatus {
     pub partitions: usize,
     /// How many of them are sealed.
     pub sealed: usize,
+    /// Since when, by the one that was first noticed to be.
+    pub sealed_since: Option<Timestamp>,
     /// How many of them were never read yet.
     pub unread: usize,
     /// How old the oldest comparison is; `None` before all were compared once.
@@ -58,7 +64,8 @@ pub struct ReplicaStatus {
 
 impl ReplicaState {
     pub(crate) fn new() -> Self {
-        let fresh = PartitionState { generation: None, sequence: 0, compared_at: None, sealed: None };
+        let fresh =
+            PartitionState { generation: None, sequence: 0, compared_at: None, whole_at: None, sealed: None };
         Self {
             partitions: (0..PARTITIONS).map(|_| Mutex::new(fresh)).collect(),
             comparing: (0..PARTITIONS).map(|_| tokio::sync::Mutex::default()).collect(),
@@ -83,12 +90,16 @@ impl ReplicaState {
         let mut status = ReplicaStatus {
             partitions: self.partitions.len(),
             sealed: 0,
+            sealed_since: None,
             unread: 0,
             age: Some(Duration::ZERO),
         };
         for partition in &self.partitions {
             let state = partition.lock();
-            status.sealed += usize::from(state.sealed.is_some());
+            if let Some(sealing) = state.sealed {
+                status.sealed += 1;
+                status.sealed_since = status.sealed_since.into_iter().chain([sealing.noticed]).min();
+            }
             match state.compared_at {
                 None => (status.unread, status.age) = (status.unread + 1, None),
                 Some(at) => status.age = status.age.map(|age| age.max(at.elapsed())),

@@ -1,1 +1,0 @@
-//! The engine on a store that others write to.
