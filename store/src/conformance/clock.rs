@@ -1,7 +1,7 @@
 //! The store's clock.
 
 use super::Place;
-use super::make::{created, id};
+use super::make::{id, on};
 use crate::contract::Committed;
 use lockkeeper_core::Timestamp;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) async fn now_never_runs_backwards(place: &impl Place) {
     }
     // What one thread saw, no later reading of another undercuts.
     assert!(store.now() >= latest);
-    assert_eq!(store.commit(created(id(0, 1), 1)).await, Ok(Committed::Done));
+    assert_eq!(store.commit(on(&*store).created(id(0, 1), 1)).await, Ok(Committed::Done));
     drop(store);
     assert!(place.open().await.now() >= latest);
 }

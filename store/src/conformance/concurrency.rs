@@ -1,7 +1,7 @@
 //! Many callers at once.
 
 use super::Place;
-use super::make::{changed, id, stored};
+use super::make::{id, on, stored};
 use crate::contract::{Committed, Store};
 use lockkeeper_core::{Field, FieldKind};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ async fn increment(store: &dyn Store) {
             document.fields[0].1.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
         });
         let fields = vec![(NUMBER, Some((number + 1).to_be_bytes().to_vec()))];
-        match store.commit(changed(id(1, 1), expected, expected.unwrap_or(0) + 1, fields)).await {
+        match store.commit(on(store).changed(id(1, 1), expected, expected.unwrap_or(0) + 1, fields)).await {
             Ok(Committed::Done) => return,
             Ok(Committed::Conflict(conflict)) => assert_eq!(conflict.moved.len(), 1),
             Ok(Committed::Late) => {}

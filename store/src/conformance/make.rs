@@ -3,6 +3,69 @@
 use crate::contract::{Commit, Store, StoredDocument};
 use lockkeeper_core::{Delta, Field, FieldKind, Header, Partition, ResourceId, Timestamp, Version};
 
+/// Makes commits as a store takes them now: of its generation, by its floor and its clock.
+#[must_use]
+pub fn on(store: &dyn Store) -> On<'_> {
+    On { store }
+}
+
+/// See [`on`].
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    store: &'a dyn Store,
+}
+
+impl On<'_> {
+    /// A version of the present generation.
+    #[must_use]
+    pub fn version(self, id: ResourceId, counter: u64) -> Version {
+        Version { generation: self.store.known(id.partition()).generation, counter }
+    }
+
+    /// A delta between two versions without fields; `None` is absence.
+    #[must_use]
+    pub fn delta(self, id: ResourceId, expected: Option<u64>, next: Option<u64>) -> Delta {
+        let header = |counter| Header { version: self.version(id, counter), bytes: header_of(counter) };
+        let expected = expected.map(|counter| self.version(id, counter));
+        Delta { id, expected, next: next.map(header), fields: Vec::new() }
+    }
+
+    /// A commit of these deltas, in the partition of the first.
+    #[must_use]
+    pub fn commit(self, deltas: Vec<Delta>) -> Commit {
+        let partition = deltas.first().map_or(Partition(0), |delta| delta.id.partition());
+        let floor = self.store.known(partition).floor;
+        Commit { floor, ..Commit::of(partition, deltas, self.store.now_in(partition)) }
+    }
+
+    /// A commit of checks alone, in the partition of the first.
+    #[must_use]
+    pub fn checking(self, checks: Vec<(ResourceId, Option<u64>)>) -> Commit {
+        let partition = checks.first().map_or(Partition(0), |(id, _)| id.partition());
+        let version = |(id, counter): (ResourceId, Option<u64>)| (id, counter.map(|c| self.version(id, c)));
+        let checks = checks.into_iter().map(version).collect();
+        Commit { checks, ..Commit::of(partition, Vec::new(), self.store.now_in(partition)) }
+    }
+
+    /// A commit that makes a document without fields.
+    #[must_use]
+    pub fn created(self, id: ResourceId, counter: u64) -> Commit {
+        self.commit(vec![self.delta(id, None, Some(counter))])
+    }
+
+    /// A commit that changes one document and these fields of it.
+    #[must_use]
+    pub fn changed(
+        self,
+        id: ResourceId,
+        expected: Option<u64>,
+        next: u64,
+        fields: Vec<(Field, Option<Vec<u8>>)>,
+    ) -> Commit {
+        self.commit(vec![Delta { fields, ..self.delta(id, expected, Some(next)) }])
+    }
+}
+
 /// The id of document `number` of a partition.
 #[must_use]
 pub const fn id(partition: u8, number: u64) -> ResourceId {

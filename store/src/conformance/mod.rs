@@ -33,6 +33,8 @@ pub async fn run_all<P: Place>(fresh: impl Fn() -> P) {
     commits::several_documents_change_together_or_not_at_all(&fresh()).await;
     commits::contract_breaches_are_refused(&fresh()).await;
     commits::a_floor_only_rises(&fresh()).await;
+    commits::checks_alone_confirm_and_change_nothing(&fresh()).await;
+    commits::checks_stand_beside_deltas(&fresh()).await;
     paging::pages_follow_the_order_of_ids(&fresh()).await;
     concurrency::concurrent_increments_lose_nothing(&fresh()).await;
     clock::now_never_runs_backwards(&fresh()).await;

@@ -1,12 +1,13 @@
 //! Listing in pages.
 
 use super::Place;
-use super::make::{changed, id, ticket};
+use super::make::{id, on, ticket};
 use crate::contract::Committed;
 use lockkeeper_core::ResourceId;
 
 pub(super) async fn pages_follow_the_order_of_ids(place: &impl Place) {
     let store = place.open().await;
+    let on = on(&*store);
     assert_eq!(store.list(None, 10).await, Ok(Default::default()));
     // In an order of their own, over partitions, with and without fields, up to the last id.
     let mut ids: Vec<ResourceId> =
@@ -16,7 +17,7 @@ pub(super) async fn pages_follow_the_order_of_ids(place: &impl Place) {
     ids.dedup();
     for (number, id) in ids.iter().enumerate().rev() {
         let fields = (0..number as u64 % 3).map(|seq| (ticket(seq), Some(vec![number as u8]))).collect();
-        assert_eq!(store.commit(changed(*id, None, 1, fields)).await, Ok(Committed::Done));
+        assert_eq!(store.commit(on.changed(*id, None, 1, fields)).await, Ok(Committed::Done));
     }
     for limit in [1, 2, 7, 1_000] {
         let (mut found, mut from) = (Vec::new(), None);

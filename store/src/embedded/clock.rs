@@ -1,9 +1,8 @@
 //! The store's clock: starts at the larger of the last persisted time and the wall clock, and is
 //! advanced by the boot clock, which counts through suspend and which nobody sets.
 
+use crate::boot_clock::{boot_micros, wall_micros};
 use lockkeeper_core::Timestamp;
-use rustix::time::{ClockId, clock_gettime};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A clock that never runs backwards.
 #[derive(Debug)]
@@ -23,17 +22,6 @@ impl Clock {
         let micros = self.offset_micros + i128::from(boot_micros());
         Timestamp::from_micros(u64::try_from(micros).unwrap_or_default())
     }
-}
-
-/// Microseconds since the Unix epoch; 0 before it.
-pub(super) fn wall_micros() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn boot_micros() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    (time.tv_sec as u64).wrapping_mul(1_000_000).wrapping_add(time.tv_nsec as u64 / 1_000)
 }
 
 #[cfg(test)]

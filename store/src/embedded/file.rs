@@ -3,7 +3,6 @@
 //! A new file is made under another name and renamed when it is complete and durable. So a file
 //! with the right name is always a whole database, and one that is not is damaged.
 
-use super::clock::wall_micros;
 use super::disk::{Disk, Faults};
 use super::error::{OpenError, guarded};
 use super::journal::Journal;
@@ -11,6 +10,7 @@ use super::layout::{
     BadRow, DATA_FILE, FLOORS, FORMAT, JOURNAL, META, META_CREATED_AT, META_FORMAT, META_LAST_TIME, RECORDS,
 };
 use super::overlay::Overlay;
+use crate::boot_clock::wall_micros;
 use redb::{Database, ReadableDatabase};
 use rustix::fs::{Advice, fadvise};
 use std::fs::{self, File, OpenOptions};

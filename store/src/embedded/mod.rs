@@ -41,6 +41,7 @@ pub use tools::{
 };
 
 use crate::contract::{Commit, Committed, Loaded, Page, Store, StoreError, StoreFuture};
+use crate::validate::validate;
 use crossbeam_channel::{Sender, TrySendError};
 use disk::Faults;
 use file::{Opened, Opening};
@@ -193,7 +194,7 @@ impl Store for EmbeddedStore {
 
     fn commit(&self, commit: Commit) -> StoreFuture<'_, Result<Committed, StoreError>> {
         Box::pin(async move {
-            apply::validate(&commit)?;
+            validate(&commit)?;
             self.ask(|reply| Job::Commit(commit, reply)).await
         })
     }

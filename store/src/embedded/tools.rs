@@ -1,6 +1,5 @@
 //! What an operator does with the file: back it up, restore it, compact it.
 
-use super::clock::wall_micros;
 use super::copy::{self, CopyError, Rows, copy_rows};
 use super::disk::Faults;
 use super::error::{OpenError, guarded};
@@ -11,6 +10,7 @@ use super::layout::{DATA_FILE, FLOORS, META, META_LAST_TIME, META_RESTORED_AT};
 use super::lock::DirLock;
 use super::options::DEFAULT_CACHE_BYTES;
 use super::read::{PendingDocuments, ReadError, View, pending_all};
+use crate::boot_clock::wall_micros;
 use crate::contract::StoreError;
 use lockkeeper_core::resource::PARTITIONS;
 use redb::{Database, ReadableDatabase, ReadableTable};
