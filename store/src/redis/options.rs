@@ -353,19 +353,22 @@ struct Parsed {
 
 fn parse(url: &RedisUrl) -> Result<Parsed, OptionsError> {
     let wrong = |problem: &str| Err(OptionsError::new("urls", format!("{url} {problem}")));
-    if !["redis://", "rediss://"].iter().any(|scheme| url.0.starts_with(scheme)) {
-        return wrong("does not begin with redis:// or rediss://");
-    }
-    // The error is not told: it may repeat a password.
-    let Ok(info) = url.0.as_str().into_connection_info() else { return wrong("is not a URL of a Redis") };
-    let (host, port, tls) = match info.addr() {
-        ConnectionAddr::Tcp(host, port) => (host, *port, false),
-        ConnectionAddr::TcpTls { insecure: true, .. } => {
-            return wrong("asks not to check certificates: name the CA in tls.ca-file instead");
-        }
-        ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
-        _ => return wrong("is not a URL of a Redis"),
+    let (tls, rest) = match url.0.split_once("://") {
+        Some(("redis", rest)) => (false, rest),
+        Some(("rediss", rest)) => (true, rest),
+        _ => return wrong("does not begin with redis:// or rediss://"),
     };
+    if rest.contains(['#', '?']) {
+        // Among them one that turns the check of certificates off.
+        return wrong("has options behind # or ?: there are settings for what can be set");
+    }
+    // TLS is ours, so the library does not know its scheme. Its error is not told: it may repeat
+    // a password.
+    let Ok(info) = format!("redis://{rest}").into_connection_info() else {
+        return wrong("is not a URL of a Redis");
+    };
+    let ConnectionAddr::Tcp(host, port) = info.addr() else { return wrong("is not a URL of a Redis") };
+    let port = *port;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let settings = info.redis_settings();
     let login = Login {
@@ -397,3 +400,6 @@ fn check_key_prefix(prefix: &str) -> Result<(), OptionsError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

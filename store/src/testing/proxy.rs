@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,6 +47,7 @@ impl Weather {
 
 #[derive(Debug, Default)]
 struct Shared {
+    accepted: AtomicU64,
     /// By number of the connection: dropping it ends the connection.
     open: Mutex<HashMap<u64, mpsc::Sender<()>>>,
     /// The reply to the next request with these bytes is lost.
@@ -139,6 +141,12 @@ impl Proxy {
         self.shared.lose.lock().is_some()
     }
 
+    /// How many connections there ever were.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
     /// How many connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -173,7 +181,6 @@ async fn listen(
     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut listener = Some(TcpListener::bind(here).await.expect("a free port"));
     let _ = ready.send(());
-    let mut number = 0;
     loop {
         let accepted = async {
             match &listener {
@@ -186,7 +193,7 @@ async fn listen(
             _ = weather.changed() => {}
             accepted = accepted => {
                 let Ok((client, _)) = accepted else { continue };
-                number += 1;
+                let number = shared.accepted.fetch_add(1, Ordering::Relaxed);
                 let (open, closed) = mpsc::channel(1);
                 shared.open.lock().insert(number, open);
                 let (weather, shared) = (weather.clone(), Arc::clone(&shared));

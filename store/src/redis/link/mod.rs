@@ -148,8 +148,10 @@ impl Link {
     /// Runs several scripts at once; the answers are in the order of the calls.
     pub(crate) async fn scripts(&self, calls: &[ScriptCall]) -> Vec<Result<Answer, CallError>> {
         // Connections pipeline by themselves, so what is asked at once travels together.
-        let runs =
-            calls.iter().map(|call| self.script_at(call.partition, call.script, &call.keys, &call.args));
+        let mut runs = Vec::with_capacity(calls.len());
+        for call in calls {
+            runs.push(self.script_at(call.partition, call.script, &call.keys, &call.args));
+        }
         join_all(runs).await
     }
 
@@ -167,28 +169,27 @@ impl Link {
         self.send(&route.into(), &Request::Command(command)).await
     }
 
-    /// Runs a command on every master; with each one's address.
-    ///
-    /// # Errors
-    /// The masters are not known.
-    pub(crate) async fn each_master(
-        &self,
-        command: &Cmd,
-    ) -> Result<Vec<(Arc<str>, Result<Value, CallError>)>, CallError> {
+    /// Runs a command on every master; with each one's address. If the masters of a cluster are not
+    /// known there is one answer, which says so.
+    pub(crate) async fn each_master(&self, command: &Cmd) -> Vec<(Arc<str>, Result<Value, CallError>)> {
         let deadline = self.deadline();
-        let masters = match &self.servers {
+        let masters: Vec<Arc<Server>> = match &self.servers {
             Servers::One(server) => vec![Arc::clone(server)],
-            Servers::Many(cluster) => {
-                cluster.known(deadline).await?.masters().into_values().cloned().collect()
-            }
+            Servers::Many(cluster) => match cluster.known(deadline).await {
+                Ok(map) => map.masters().into_values().cloned().collect(),
+                Err(error) => return vec![("the cluster".into(), Err(error))],
+            },
         };
-        let runs = masters.iter().map(|server| async move {
-            match server.ask(command, deadline).await {
-                Ok(answer) => (answer.server, Ok(answer.value)),
-                Err(error) => (server.name().into(), Err(error)),
-            }
-        });
-        Ok(join_all(runs).await)
+        let mut runs = Vec::with_capacity(masters.len());
+        for server in &masters {
+            runs.push(async move {
+                match server.ask(command, deadline).await {
+                    Ok(answer) => (answer.server, Ok(answer.value)),
+                    Err(error) => (server.name().into(), Err(error)),
+                }
+            });
+        }
+        join_all(runs).await
     }
 
     /// Follows the partitions' channels, `{<prefix>NNN}:e:<database>`, for as long as the receiver

@@ -72,3 +72,27 @@ impl Teller {
         self.sender.closed().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_reader_hears_that_some_are_lost() {
+        let (teller, mut told) = Teller::new();
+        let message = || [b"channel", b"payload"].map(|text| Value::BulkString(text.to_vec())).into_iter();
+        for _ in 0..TOLD_MAX {
+            teller.pass(message());
+        }
+        teller.catch_up().await;
+        assert_eq!(told.len(), TOLD_MAX);
+        teller.pass(message());
+        let late = teller.clone();
+        // There is no room for it yet.
+        tokio::spawn(async move { late.catch_up().await });
+        for _ in 0..TOLD_MAX {
+            assert!(matches!(told.recv().await, Some(Told::Message { .. })));
+        }
+        assert_eq!(told.recv().await, Some(Told::Lost));
+    }
+}

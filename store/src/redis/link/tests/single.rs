@@ -156,7 +156,7 @@ async fn many_callers_share_few_connections() {
 async fn each_master_is_the_only_one() {
     let server = RedisServer::start();
     let link = link(&options(server.url()));
-    let answers = link.each_master(&redis::cmd("PING")).await.unwrap();
+    let answers = link.each_master(&redis::cmd("PING")).await;
     assert_eq!(answers.len(), 1);
     assert_eq!(&*answers[0].0, server.address());
     assert!(answers[0].1.is_ok());
