@@ -23,11 +23,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     pub store: Option<String>,
 
-    /// Redis address (redis:// or rediss://); repeat it for a Cluster.
+    /// Redis address (redis:// or rediss://); repeat it for a Cluster, or for Sentinels.
     #[arg(long, value_name = "URL")]
     pub redis_url: Vec<String>,
 
-    /// Name of the master that Sentinel watches.
+    /// Name of the master that Sentinels watch; --redis-url then names the Sentinels.
     #[arg(long, value_name = "NAME")]
     pub redis_sentinel: Option<String>,
 
@@ -102,14 +102,15 @@ impl ServeArgs {
     pub fn settings(&self) -> Vec<FlagSetting> {
         let mut given = Vec::new();
         let mut put = |name: &str, value: &str| {
-            let (name, value) = (name.to_owned(), value.to_owned());
-            given.push(FlagSetting { flag: format!("--{name}"), name, value });
+            // A setting within a section has a flag with a dash: --redis-url.
+            let flag = format!("--{}", name.replace('.', "-"));
+            given.push(FlagSetting { flag, name: name.to_owned(), value: value.to_owned() });
         };
         let single = [
             ("listen", &self.listen),
             ("data-dir", &self.data_dir),
             ("store", &self.store),
-            ("redis-sentinel", &self.redis_sentinel),
+            ("redis.sentinel", &self.redis_sentinel),
             ("instance-id", &self.instance_id),
             ("log-format", &self.log_format),
             ("log-level", &self.log_level),
@@ -124,7 +125,7 @@ impl ServeArgs {
             }
         }
         for url in &self.redis_url {
-            put("redis-url", url);
+            put("redis.url", url);
         }
         for (name, on) in [("insecure", self.insecure), ("chaos", self.chaos)] {
             if on {
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn flags_become_settings_with_their_spelling() {
         let line = "lockkeeper serve --listen 127.0.0.1:0 --redis-url redis://a --redis-url redis://b \
-                    --insecure --set queue.size=5 --config x.yaml --check";
+                    --redis-sentinel main --insecure --set queue.size=5 --config x.yaml --check";
         let Command::Serve(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().command else {
             panic!("not serve");
         };
@@ -159,8 +160,9 @@ mod tests {
             seen,
             [
                 ("listen", "127.0.0.1:0", "--listen"),
-                ("redis-url", "redis://a", "--redis-url"),
-                ("redis-url", "redis://b", "--redis-url"),
+                ("redis.sentinel", "main", "--redis-sentinel"),
+                ("redis.url", "redis://a", "--redis-url"),
+                ("redis.url", "redis://b", "--redis-url"),
                 ("insecure", "true", "--insecure"),
                 ("queue.size", "5", "--set queue.size"),
             ]

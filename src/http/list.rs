@@ -88,12 +88,13 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
     let body = if consistent {
         let documents = door.locks.documents_from_store(partition).await.map_err(failed)?;
         let now = door.locks.now();
-        beside(documents.len(), move || render(&documents, &filter, &wanted, now)).await?
+        beside(documents.len(), move || render(&documents, &filter, &wanted, now, now)).await?
     } else {
         let locks = door.locks.clone();
         beside(locks.view().len(), move || {
             let documents = locks.view().documents(partition);
-            render(&documents, &filter, &wanted, locks.now())
+            let now = locks.now();
+            render(&documents, &filter, &wanted, now, locks.as_of(now))
         })
         .await?
     };
@@ -105,6 +106,7 @@ fn render(
     filter: &Filter,
     wanted: &Wanted,
     now: Timestamp,
+    as_of: Timestamp,
 ) -> Result<Vec<u8>, Problem> {
     let mut found = Vec::new();
     for document in documents.iter().filter(|document| filter.which.takes(document)) {
@@ -117,7 +119,7 @@ fn render(
     }
     let (page, next_cursor) = wanted.page(found);
     let locks = page.iter().map(|(_, (document, lock))| ResourceView::of(document).lock(lock, now)).collect();
-    serde_json::to_vec(&List { locks, next_cursor, as_of: Instant(now) })
+    serde_json::to_vec(&List { locks, next_cursor, as_of: Instant(as_of) })
         .map_err(|error| Problem::internal(format!("a list cannot be written: {error}")))
 }
 

@@ -104,15 +104,20 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
         documents.retain(|document| which.takes(document) && is_there(document, now));
         match key {
             Some(key) => one_of(&documents, &key, now),
-            None if one_place => at_place(&documents, &wanted, now),
-            None => page(&documents, &wanted, now),
+            None if one_place => at_place(&documents, &wanted, now, locks.as_of(now)),
+            None => page(&documents, &wanted, now, locks.as_of(now)),
         }
     })
     .await??;
     Ok(answer(body))
 }
 
-fn page(documents: &[Arc<Document>], wanted: &Wanted, now: Timestamp) -> Result<Vec<u8>, Problem> {
+fn page(
+    documents: &[Arc<Document>],
+    wanted: &Wanted,
+    now: Timestamp,
+    as_of: Timestamp,
+) -> Result<Vec<u8>, Problem> {
     let found = documents
         .iter()
         .map(|document| (Place::by_resource(document.id()), document))
@@ -121,11 +126,16 @@ fn page(documents: &[Arc<Document>], wanted: &Wanted, now: Timestamp) -> Result<
     let (page, next_cursor) = wanted.page(found);
     let queues =
         page.iter().map(|(_, document)| QueueView::of(document, now, SHOWN_IN_LIST, SHOWN_IN_LIST)).collect();
-    write(&List { queues, next_cursor, as_of: Instant(now) })
+    write(&List { queues, next_cursor, as_of: Instant(as_of) })
 }
 
 /// The queue at a place; a list if there are several (of other projects, hosts, types).
-fn at_place(documents: &[Arc<Document>], wanted: &Wanted, now: Timestamp) -> Result<Vec<u8>, Problem> {
+fn at_place(
+    documents: &[Arc<Document>],
+    wanted: &Wanted,
+    now: Timestamp,
+    as_of: Timestamp,
+) -> Result<Vec<u8>, Problem> {
     match documents {
         [] => Err(nothing()),
         [document] => write(&Only {
@@ -133,10 +143,10 @@ fn at_place(documents: &[Arc<Document>], wanted: &Wanted, now: Timestamp) -> Res
             list: List {
                 queues: vec![QueueView::of(document, now, SHOWN_IN_LIST, SHOWN_IN_LIST)],
                 next_cursor: None,
-                as_of: Instant(now),
+                as_of: Instant(as_of),
             },
         }),
-        several => page(several, wanted, now),
+        several => page(several, wanted, now, as_of),
     }
 }
 

@@ -75,18 +75,27 @@ struct Readiness {
     since: Instant,
     reason: Option<String>,
     action: Option<&'static str>,
-    sealed_partitions: u32,
+    sealed_partitions: usize,
 }
 
 impl Readiness {
     fn of(door: &Door) -> Self {
         let health = door.locks.health();
+        let replica = door.locks.replica();
+        let sealed = replica.map_or(0, |replica| replica.sealed);
+        let all_sealed = replica.is_some_and(|replica| replica.sealed == replica.partitions);
         let (phase, since, reason, action) = match (door.leaving_since(), health.healthy) {
             (Some(since), _) => (
                 "draining",
                 since,
                 Some("the server is about to stop".into()),
                 Some("ask another instance, or wait until this one is back; locks and tickets stay"),
+            ),
+            (None, true) if all_sealed => (
+                "sealed",
+                replica.and_then(|replica| replica.sealed_since).unwrap_or(health.since),
+                Some("the store may have lost data; the instances write back what they know".into()),
+                Some("wait for the settle window; if it lasts, see the log of each instance"),
             ),
             (None, true) => ("granting", health.since, None, None),
             (None, false) => (
@@ -99,12 +108,12 @@ impl Readiness {
             ),
         };
         Self {
-            can_grant: health.healthy && !door.locks.is_draining(),
+            can_grant: health.healthy && !all_sealed && !door.locks.is_draining(),
             phase,
             since: Instant(since),
             reason,
             action,
-            sealed_partitions: 0,
+            sealed_partitions: sealed,
         }
     }
 }
@@ -250,14 +259,17 @@ pub(super) async fn queue_status(req: HttpRequest, door: web::Data<Door>) -> Res
     let locks = door.locks.clone();
     let body = beside(locks.view().len(), move || {
         let documents = locks.view().documents(None);
-        serde_json::to_vec(&queue_status_of(&documents, locks.now()))
+        serde_json::to_vec(&{
+            let now = locks.now();
+            queue_status_of(&documents, now, locks.as_of(now))
+        })
     })
     .await?
     .map_err(|error| Problem::internal(format!("a status cannot be written: {error}")))?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(body))
 }
 
-fn queue_status_of(documents: &[Arc<Document>], now: Timestamp) -> QueueStatus<'_> {
+fn queue_status_of(documents: &[Arc<Document>], now: Timestamp, as_of: Timestamp) -> QueueStatus<'_> {
     let mut counts = Counts::default();
     let mut by_waiting: Vec<&Arc<Document>> = Vec::new();
     for document in documents {
@@ -293,7 +305,7 @@ fn queue_status_of(documents: &[Arc<Document>], now: Timestamp) -> QueueStatus<'
         depth: counts.depth,
         oldest_wait: counts.oldest_wait.map(Shown),
     };
-    QueueStatus { totals, resources, truncated, as_of: Instant(now) }
+    QueueStatus { totals, resources, truncated, as_of: Instant(as_of) }
 }
 
 #[derive(Serialize)]

@@ -102,7 +102,9 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
 
     let locks = door.locks.clone();
     let body = beside(locks.view().len(), move || {
-        render(&locks.view().documents(filter.which.partition()), &filter, &wanted, locks.now())
+        let now = locks.now();
+        let documents = locks.view().documents(filter.which.partition());
+        render(&documents, &filter, &wanted, locks.as_of(now))
     })
     .await??;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(body))
@@ -112,7 +114,7 @@ fn render(
     documents: &[Arc<Document>],
     filter: &Filter,
     wanted: &Wanted,
-    now: Timestamp,
+    as_of: Timestamp,
 ) -> Result<Vec<u8>, Problem> {
     let mut found = Vec::new();
     for document in documents.iter().filter(|document| filter.which.takes(document)) {
@@ -130,7 +132,7 @@ fn render(
             ResourceView::of(document).ticket(ticket, views::Place::Queued(document.position(ticket)))
         })
         .collect();
-    serde_json::to_vec(&List { tickets, next_cursor, as_of: Instant(now) })
+    serde_json::to_vec(&List { tickets, next_cursor, as_of: Instant(as_of) })
         .map_err(|error| Problem::internal(format!("a list cannot be written: {error}")))
 }
 

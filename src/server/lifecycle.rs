@@ -1,15 +1,15 @@
 //! Build, run, drain: the only place that constructs stores, actors and doors.
 
-use super::{control, settings};
+use super::settings;
+use super::stores::Opened;
 use crate::audit::AuditFile;
 use crate::http::{self, Door, HttpParams};
 use actix_web::HttpServer;
 use actix_web::dev::{Server, ServerHandle};
-use lockkeeper_actors::System;
+use lockkeeper_actors::{Options, System};
 use lockkeeper_config::Settings;
 use lockkeeper_core::Timestamp;
-use lockkeeper_store::Store;
-use lockkeeper_store::embedded::{EmbeddedStore, OpenError};
+use lockkeeper_store::embedded::OpenError;
 use lockkeeper_telemetry::Exporter;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -31,6 +31,9 @@ pub enum StartError {
     /// The store could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Redis must not keep locks as it is set up.
+    #[error("Redis: {0}")]
+    Redis(String),
     /// What is in the store could not be read.
     #[error(transparent)]
     Actors(#[from] lockkeeper_actors::StartError),
@@ -60,12 +63,11 @@ pub struct Application {
     server: Server,
     door: Arc<Door>,
     actors: System,
-    store: Arc<EmbeddedStore>,
+    store: Opened,
     address: SocketAddr,
     drain_delay: Duration,
     drain_timeout: Duration,
     exporter: Exporter,
-    _control: control::Control,
 }
 
 impl Application {
@@ -82,14 +84,16 @@ impl Application {
         let address =
             listener.local_addr().map_err(|cause| StartError::Listen { address: settings.listen, cause })?;
 
-        let store = EmbeddedStore::open(settings::store(settings))?;
+        let host_name = host_name();
+        let instance = settings.instance_id_on(&host_name);
+        let store = Opened::open(settings, &instance).await?;
         let audit_path = settings.data_dir.join(crate::audit::AUDIT_FILE);
         let audit = AuditFile::open(&audit_path)
             .map_err(|cause| StartError::Audit { path: audit_path.display().to_string(), cause })?;
-        let instance = settings.instance_id_on(&host_name());
-        let incarnation = incarnation(&instance, store.now());
-        let options = settings::actors(settings, incarnation);
-        let actors = System::start(Arc::clone(&store) as Arc<dyn Store>, options).await?;
+        let incarnation = incarnation(&instance, store.store().now());
+        let presence = settings::presence(settings, &instance, &incarnation, address, &host_name);
+        let options = Options { presence, ..settings::actors(settings, incarnation) };
+        let actors = System::start(store.store(), options).await?;
 
         let params = HttpParams {
             max_wait: settings.http.max_wait,
@@ -116,8 +120,6 @@ impl Application {
             .listen(listener)
             .map_err(|cause| StartError::Listen { address, cause })?
             .run();
-        let control = control::Control::start(&settings.data_dir, Arc::clone(&store))
-            .map_err(|cause| StartError::System(format!("the control socket: {cause}")))?;
         Ok(Self {
             server,
             door,
@@ -127,7 +129,6 @@ impl Application {
             drain_delay: settings.drain_delay,
             drain_timeout: settings.drain_timeout,
             exporter,
-            _control: control,
         })
     }
 
@@ -158,7 +159,7 @@ impl Application {
         stopping.abort();
         upkeep.abort();
         self.actors.stop();
-        self.store.close();
+        self.store.close().await;
         tracing::info!("stopped");
         result
     }

@@ -4,6 +4,7 @@ mod control;
 mod lifecycle;
 mod logging;
 mod settings;
+mod stores;
 
 pub use control::request_backup;
 pub use lifecycle::{Application, StartError};

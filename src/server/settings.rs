@@ -1,11 +1,16 @@
 //! Where settings come from, and how each room gets its share of them.
 
 use crate::cli::ServeArgs;
-use lockkeeper_actors::Options;
-use lockkeeper_config::{ConfigFile, Environment, Flag, Inputs, Loaded, Settings};
-use lockkeeper_core::Rules;
+use lockkeeper_actors::{Options, Presence};
+use lockkeeper_config::{
+    ConfigFile, Environment, Flag, Inputs, Loaded, RedisTopology, Secret, Settings, StoreKind,
+};
+use lockkeeper_core::{Rules, Timestamp};
 use lockkeeper_store::embedded::EmbeddedOptions;
+use lockkeeper_store::redis::{RedisOptions, TlsFiles, Topology};
+use lockkeeper_store::shared::InstanceRecord;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +18,12 @@ use std::path::{Path, PathBuf};
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
 /// Waiting clients are let go within this share of the drain timeout.
 const DRAIN_SPREAD_SHARE: u32 = 3;
+/// Where the greatest token seen is kept, under the data directory.
+const TOKEN_FILE: &str = "greatest-token";
+/// Calls of the store within the longest answer: load, commit, and a conflict or two.
+const CALLS_PER_ANSWER: u32 = 4;
+/// The same with Redis, where a commit without an answer is sent again until three calls' time is up.
+const CALLS_PER_ANSWER_REDIS: u32 = CALLS_PER_ANSWER + 2;
 
 /// Reads the process's settings: file, environment, flags.
 ///
@@ -29,15 +40,20 @@ pub fn load(args: &ServeArgs) -> Result<Loaded, String> {
         .collect();
     let environment = Environment::from_pairs(std::env::vars_os());
     let read_secret = |path: &Path| std::fs::read_to_string(path);
-    lockkeeper_config::load(&Inputs { file, environment, flags: &flags, read_secret: &read_secret }).map_err(
-        |problems| {
-            let mut text = format!("invalid configuration, {} thing(s) to mend:\n", problems.len());
-            for problem in problems.iter() {
-                let _ = writeln!(text, "  {problem}");
-            }
-            text
-        },
-    )
+    let loaded =
+        lockkeeper_config::load(&Inputs { file, environment, flags: &flags, read_secret: &read_secret })
+            .map_err(|problems| {
+                let mut text = format!("invalid configuration, {} thing(s) to mend:\n", problems.len());
+                for problem in problems.iter() {
+                    let _ = writeln!(text, "  {problem}");
+                }
+                text
+            })?;
+    if is_shared(&loaded.settings) {
+        // The store has the last word on its options: a check that only it knows stops the start here too.
+        redis(&loaded.settings, "").check().map_err(|problem| format!("invalid configuration: {problem}"))?;
+    }
+    Ok(loaded)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
@@ -79,6 +95,40 @@ pub(super) fn store(settings: &Settings) -> EmbeddedOptions {
     }
 }
 
+/// What the Redis store is told; `instance` is this instance's name.
+pub(super) fn redis(settings: &Settings, instance: &str) -> RedisOptions {
+    let redis = &settings.redis;
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().into());
+    RedisOptions {
+        urls: redis.urls.iter().map(|url| url.to_string().into()).collect(),
+        topology: match &redis.topology {
+            RedisTopology::Single => Topology::Single,
+            RedisTopology::Sentinel { master } => Topology::Sentinel { master: master.clone() },
+            RedisTopology::Cluster => Topology::Cluster,
+        },
+        username: redis.username.clone(),
+        password: secret(&redis.password),
+        sentinel_username: redis.sentinel_username.clone(),
+        sentinel_password: secret(&redis.sentinel_password),
+        database: redis.database,
+        tls: TlsFiles {
+            ca_file: redis.tls.ca_file.clone(),
+            cert_file: redis.tls.cert_file.clone(),
+            key_file: redis.tls.key_file.clone(),
+        },
+        key_prefix: redis.key_prefix.clone(),
+        timeout: settings.store_call_timeout,
+        connect_timeout: redis.dial_timeout,
+        connections: redis.pool_size,
+        min_replicas: redis.min_replicas,
+        wait_timeout: redis.wait_timeout,
+        // Two instances may be off by this much each, in opposite directions: together by no more than the
+        // grace that the next grant waits.
+        time_window: settings.lease_grace.half().to_std(),
+        instance: instance.to_owned(),
+    }
+}
+
 /// What the actors are told.
 pub(super) fn actors(settings: &Settings, incarnation: String) -> Options {
     Options {
@@ -87,25 +137,150 @@ pub(super) fn actors(settings: &Settings, incarnation: String) -> Options {
         rest_after: settings.actors.rest_after,
         sweep_interval: settings.sweep_interval,
         answer_max_age: settings.answer_max_age,
-        // Load, commit, and a conflict or two, each at most one call of the store.
-        answer_timeout: settings.store_call_timeout * 4,
+        answer_timeout: settings.store_call_timeout * calls_per_answer(settings.store),
         max_waiting: settings.http.max_waiting,
         drain_spread: settings.drain_timeout / DRAIN_SPREAD_SHARE,
         event_ring: settings.events.ring_size,
         event_subscribers: settings.events.max_subscribers,
         health_interval: settings.health.interval,
         instance: incarnation,
+        settle_window: settings.settle_window,
+        settle_max: settings.settle_max,
+        // Known once the address is bound: see `presence`.
+        presence: None,
+        token_file: is_shared(settings).then(|| settings.data_dir.join(TOKEN_FILE)),
         rules: Rules {
             abandon_after: settings.queue.abandon_after,
             claim_within: settings.queue.claim_within,
             lock_delay: settings.lock_delay,
+            lease_grace: settings.lease_grace,
             queue_max: settings.queue.max_size,
-            ..Rules::default()
         },
+    }
+}
+
+/// What the other instances are told of this one; none without others. `bound` is the address served.
+pub(super) fn presence(
+    settings: &Settings,
+    instance: &str,
+    incarnation: &str,
+    bound: SocketAddr,
+    host_name: &str,
+) -> Option<Presence> {
+    is_shared(settings).then(|| Presence {
+        record: InstanceRecord {
+            id: instance.to_owned(),
+            incarnation: incarnation.to_owned(),
+            address: settings.advertised_at(bound, host_name),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: Timestamp::from_micros(0),
+            seen_at: Timestamp::from_micros(0),
+        },
+        lease: settings.presence_lease,
+    })
+}
+
+fn is_shared(settings: &Settings) -> bool {
+    settings.store == StoreKind::Redis
+}
+
+const fn calls_per_answer(store: StoreKind) -> u32 {
+    match store {
+        StoreKind::Embedded => CALLS_PER_ANSWER,
+        StoreKind::Redis => CALLS_PER_ANSWER_REDIS,
     }
 }
 
 /// A number of threads; none given: one per core.
 pub(super) fn or_cores(given: Option<NonZeroUsize>) -> usize {
     given.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn settings(file: &str) -> Settings {
+        let inputs = Inputs {
+            file: Some(ConfigFile { name: "test", bytes: file.as_bytes() }),
+            environment: Environment::default(),
+            flags: &[],
+            read_secret: &|_| unreachable!(),
+        };
+        lockkeeper_config::load(&inputs).unwrap_or_else(|problems| panic!("{problems}")).settings
+    }
+
+    #[test]
+    fn the_redis_store_is_told_everything() {
+        let settings = settings(
+            "store: redis\nlease-grace: 3s\nstore-call-timeout: 2s\nredis:\n  url: [rediss://s-1, rediss://s-2:1]\n  \
+             sentinel: main\n  username: anna\n  password: one\n  sentinel-username: bob\n  sentinel-password: two\n  \
+             db: 3\n  key-prefix: x\n  pool-size: 2\n  dial-timeout: 4s\n  min-replicas: 1\n  wait-timeout: 50ms\n  \
+             tls: {ca-file: ca, cert-file: cert, key-file: key}\n",
+        );
+        let options = redis(&settings, "me");
+        let urls: Vec<_> = options.urls.iter().map(|url| url.expose()).collect();
+        assert_eq!(urls, ["rediss://s-1:26379", "rediss://s-2:1"]);
+        assert_eq!(options.topology, Topology::Sentinel { master: "main".into() });
+        assert_eq!(
+            (options.username.as_deref(), options.sentinel_username.as_deref()),
+            (Some("anna"), Some("bob"))
+        );
+        assert_eq!(options.password.as_ref().map(|secret| secret.expose()), Some("one"));
+        assert_eq!(options.sentinel_password.as_ref().map(|secret| secret.expose()), Some("two"));
+        assert_eq!((options.database, options.key_prefix.as_str(), options.connections), (3, "x", 2));
+        assert_eq!(
+            (options.timeout, options.connect_timeout),
+            (Duration::from_secs(2), Duration::from_secs(4))
+        );
+        assert_eq!((options.min_replicas, options.wait_timeout), (1, Duration::from_millis(50)));
+        assert_eq!(options.time_window, Duration::from_millis(1500));
+        assert_eq!(options.tls.ca_file.as_deref(), Some(Path::new("ca")));
+        assert_eq!(options.tls.cert_file.as_deref(), Some(Path::new("cert")));
+        assert_eq!(options.tls.key_file.as_deref(), Some(Path::new("key")));
+        assert_eq!(options.instance, "me");
+        assert_eq!(options.check(), Ok(()));
+        assert_eq!(actors(&settings, "me.1".into()).rules.lease_grace, settings.lease_grace);
+    }
+
+    #[test]
+    fn what_the_settings_allow_the_redis_store_takes() {
+        for redis_settings in [
+            "url: redis://h",
+            "url: h:1",
+            "url: \"redis://[::1]\"",
+            "url: redis://anna:x%40y@h/3",
+            "url: redis://:x@h",
+            "url: [redis://a, redis://b]",
+            "url: redis://a, cluster-mode: true",
+            "url: redis://a, sentinel: m, sentinel-password: x",
+            "url: redis://h, key-prefix: \"atlantis:lock:\"",
+            "url: redis://h, pool-size: 16, wait-timeout: 10ms, dial-timeout: 100ms, db: 65535",
+            "url: rediss://h, tls: {ca-file: ca}",
+        ] {
+            let settings = settings(&format!("store: redis\nredis: {{{redis_settings}}}\n"));
+            assert_eq!(redis(&settings, "me").check(), Ok(()), "{redis_settings}");
+        }
+    }
+
+    #[test]
+    fn a_store_of_our_own_needs_neither_grace_nor_presence() {
+        let settings = settings("");
+        let options = actors(&settings, "me.1".into());
+        assert!(options.rules.lease_grace.is_zero() && options.token_file.is_none());
+        assert!(presence(&settings, "me", "me.1", "127.0.0.1:1".parse().unwrap(), "host").is_none());
+    }
+
+    #[test]
+    fn others_hear_where_this_instance_is() {
+        let settings = settings("store: redis\nredis.url: redis://h\npresence-lease: 9s\ndata-dir: d\n");
+        let presence =
+            presence(&settings, "me", "me.1", "0.0.0.0:7".parse().unwrap(), "ci-3").expect("presence");
+        assert_eq!((presence.record.id.as_str(), presence.record.incarnation.as_str()), ("me", "me.1"));
+        assert_eq!((presence.record.address.as_str(), presence.lease.as_secs()), ("ci-3:7", 9));
+        let options = actors(&settings, "me.1".into());
+        assert_eq!(options.token_file.as_deref(), Some(Path::new("d/greatest-token")));
+        assert_eq!((options.settle_window.as_secs(), options.settle_max.as_secs()), (5, 30));
+    }
 }

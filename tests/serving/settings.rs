@@ -97,7 +97,7 @@ async fn settings_are_obeyed_wherever_they_come_from() {
 
 #[tokio::test]
 async fn everything_wrong_is_told_at_once_with_source_and_what_is_allowed() {
-    let text = "queue:\n  max-size: 0\nstore: redis\nnonsense: 1\nmax-timout: 1h\n";
+    let text = "queue:\n  max-size: 0\nstore: boltdb\nnonsense: 1\nmax-timout: 1h\n";
     let env = [("LOCKKEEPER_SWEEP_INTERVAL", "10"), ("LOCKKEEPER_NO_SUCH", "x")];
     let flags = [
         "--listen",
@@ -141,10 +141,11 @@ async fn everything_wrong_is_told_at_once_with_source_and_what_is_allowed() {
 #[tokio::test]
 async fn what_this_build_lacks_is_refused_by_name() {
     for (flags, said) in [
-        (&["--store", "redis"][..], "redis"),
-        (&["--redis-url", "redis://127.0.0.1"], "redis"),
-        (&["--redis-sentinel", "mymaster"], "redis"),
-        (&["--tokens-file", "/tokens.yaml"], "tokens"),
+        (&["--tokens-file", "/tokens.yaml"][..], "tokens"),
+        (&["--store", "boltdb"], "later version"),
+        (&["--set", "redis.read-preference=slave"], "granted twice"),
+        (&["--set", "redis.retry-on-failure=true"], "under the same nonce"),
+        (&["--set", "redis.lock-ttl=1h"], "default-ttl"),
         (&["--chaos"], "later version"),
         (&["--set", "breaker.failures=5"], "breaker"),
         (&["--set", "deadlock-timeout=1s"], "deadlock"),
@@ -156,6 +157,70 @@ async fn what_this_build_lacks_is_refused_by_name() {
         assert_eq!(refused.code, Some(2), "{flags:?}: {refused:?}");
         assert!(refused.err.contains(said), "{flags:?}: {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_shared_store_is_set_up_by_flags_variables_and_file_alike() {
+    let urls = "url: [\"redis://a:6379\", \"redis://b:1\"]";
+    let variables = [("LOCKKEEPER_STORE", "redis"), ("LOCKKEEPER_REDIS__URL", "redis://a,redis://b:1")];
+    let flags = ["--store", "redis", "--redis-url", "redis://a", "--redis-url", "redis://b:1"];
+    for checked in [
+        check("store: redis\nredis:\n  url: [redis://a, redis://b:1]\n", &[], &["--config-dump"]).await,
+        check("", &variables, &["--config-dump"]).await,
+        check("", &[], &[&flags[..], &["--config-dump"]].concat()).await,
+    ] {
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        assert!(checked.out.contains(urls), "{checked:?}");
+    }
+    let flags = [&flags[..], &["--redis-sentinel", "main", "--config-dump"]].concat();
+    let sentinels = check("", &[], &flags).await;
+    assert_eq!(sentinels.code, Some(0), "{sentinels:?}");
+    assert!(sentinels.out.contains("redis://a:26379"), "{sentinels:?}");
+}
+
+#[tokio::test]
+async fn a_password_is_shown_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, "hunter2\n").unwrap();
+    let by_file = format!("redis.password-file={}", path.display());
+    let flags = ["--store", "redis", "--config-dump"];
+    for (given, code) in [
+        (&["--redis-url", "redis://anna:hunter2@h"][..], 0),
+        (&["--redis-url", "redis://h", "--set", &by_file], 0),
+        (&["--redis-url", "redis://h", "--set", "redis.password=hunter2"], 0),
+        (&["--redis-url", "redis://anna:hunter2@"], 2),
+        (&["--redis-url", "redis://anna:hunter2@h", "--set", &by_file], 2),
+        (&["--redis-url", "redis://anna:hunter2@h", "--redis-sentinel", "main"], 2),
+        (&["--redis-url", "redis://h", "--redis-url", "anna:hunter2"], 2),
+    ] {
+        let checked = check("", &[], &[&flags[..], given].concat()).await;
+        assert_eq!(checked.code, Some(code), "{given:?}: {checked:?}");
+        assert!(!checked.out.contains("hunter2") && !checked.err.contains("hunter2"), "{checked:?}");
+    }
+}
+
+#[tokio::test]
+async fn everything_about_the_shared_store_that_does_not_fit_is_told_at_once() {
+    let text = "store: redis\nsettle-window: 2s\nredis:\n  url: [redis://a, redis://b]\n  db: 1\n  username: anna\n  \
+                min-replicas: 1\n  wait-timeout: 2s\n  tls:\n    ca-file: ca.pem\nembedded:\n  batch-size: 2\n";
+    let checked = check(text, &[], &[]).await;
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    for said in [
+        "settle-window (",
+        "health.interval, 2s (default), and store-call-timeout, 1s (default)",
+        "redis.db (",
+        "redis.username (",
+        "redis.wait-timeout (",
+        "redis.tls.ca-file (",
+        "embedded.batch-size (",
+    ] {
+        assert!(checked.err.contains(said), "{said} in {checked:?}");
+    }
+    let alone = run(&["serve", "--check", "--store", "redis"]).await;
+    assert!(alone.code == Some(2) && alone.err.contains("--redis-url"), "{alone:?}");
+    let other = run(&["serve", "--check", "--redis-url", "redis://h"]).await;
+    assert!(other.code == Some(2) && other.err.contains("set store to \"redis\""), "{other:?}");
 }
 
 #[tokio::test]
@@ -230,11 +295,16 @@ async fn bad_values_are_refused_from_file_environment_and_flag_alike() {
         ("events.ring-size", "15"),
         ("embedded.cache-size", "16"),
         ("store", "memory"),
+        ("settle-window", "1"),
+        ("lease-grace", "31s"),
+        ("advertise-address", "0.0.0.0:4142"),
+        ("redis.url", "http://h"),
+        ("redis.key-prefix", "pr"),
+        ("redis.db", "-1"),
+        ("redis.tls.ca-file", "\u{7f}"),
     ] {
-        let yaml = match name.split_once('.') {
-            Some((section, name)) => format!("{section}:\n  {name}: \"{bad}\"\n"),
-            None => format!("{name}: \"{bad}\"\n"),
-        };
+        // A name may be written with its dots.
+        let yaml = format!("{name}: \"{}\"\n", bad.replace('\u{7f}', "\\x7f"));
         let variable = format!("LOCKKEEPER_{}", name.replace('.', "__").replace('-', "_").to_uppercase());
         for refused in [
             check(&yaml, &[], &[]).await,
