@@ -10,6 +10,8 @@ mod process;
 mod proxy;
 mod redis_server;
 mod sentinels;
+#[cfg(test)]
+mod tests;
 mod until;
 
 pub use certificates::Certificates;
