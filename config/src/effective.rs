@@ -78,7 +78,7 @@ impl Effective {
             }
             let indent = "  ".repeat(depth(section));
             let source = plain(&entry.source.to_string());
-            let _ = match (&entry.file, entry.setting.secret && entry.source != Source::Default) {
+            let _ = match (&entry.file, entry.setting.secret && entry.differs_from_default()) {
                 (Some(file), _) => {
                     writeln!(out, "{indent}{name}-file: {}  # {source}", quoted(&file.to_string_lossy()))
                 }

@@ -66,7 +66,9 @@ pub(crate) fn resolve(schema: &Schema, inputs: &Inputs<'_>) -> Result<Effective,
     }
     let mut candidates = HashMap::new();
     let mut refused = Vec::new();
-    for layer in layers {
+    for mut layer in layers {
+        // A source may give a secret's default beside the file that holds it, in either order.
+        layer.given.sort_by_key(|given| given.form == Form::File);
         for given in layer.given {
             match take(&given, inputs.read_secret) {
                 Ok(entry) => {
@@ -184,9 +186,10 @@ fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
     setting.kind.parse(text)
 }
 
-/// A secret given directly and by file: whichever won, someone would think it was the other.
+/// A secret given directly and by file: whichever won, someone would think it was the other. A copy of
+/// the default file says of each secret that there is none, which a file may then replace.
 fn both_forms(earlier: Option<&Entry>, entry: &Entry) -> Option<Problem> {
-    let earlier = earlier.filter(|earlier| earlier.source != Source::Default)?;
+    let earlier = earlier.filter(|earlier| earlier.file.is_some() || earlier.differs_from_default())?;
     let message = || {
         let file = entry.setting.file_name().unwrap_or_default();
         format!("is given both directly and by {file:?} ({}); give only one", earlier.source)

@@ -107,6 +107,17 @@ fn both_forms_at_once_are_refused() {
             "{problems:?}"
         );
     }
+    // A copy of the default file may be completed by the secret's file, in any order and place.
+    for (file, variables) in [
+        ("db:\n  password: \"\"\n  password-file: /run/password\n", &[][..]),
+        ("db:\n  password-file: /run/password\n  password: \"\"\n", &[]),
+        ("db:\n  password: \"\"\n", &[("LOCKKEEPER_DB__PASSWORD_FILE", "/run/password")]),
+    ] {
+        assert_eq!(try_load(file, variables, &[]).unwrap().text("db.password"), "from a file");
+    }
+    // But whoever empties it later meant something by it.
+    let variables = [("LOCKKEEPER_DB__PASSWORD", "")];
+    assert!(try_load("db:\n  password-file: /run/password\n", &variables, &[]).is_err());
     // The same form in two places is the usual precedence.
     let variables = [("LOCKKEEPER_DB__PASSWORD", "b")];
     assert_eq!(try_load("db:\n  password: a\n", &variables, &[]).unwrap().text("db.password"), "b");
@@ -150,6 +161,8 @@ fn a_dump_shows_no_secret_and_loads_again() {
     let again = try_load(&dump, &[], &[]).unwrap();
     assert_eq!(again.text("db.password"), "");
     assert_eq!(again.integer("db.pin"), 4711);
-    // A default is no secret.
+    // A default is no secret, whoever says it.
+    let dump = try_load("db:\n  password: \"\"\n", &[], &[]).unwrap().dump();
+    assert!(dump.contains("  password: \"\"  # lockkeeper.yaml:2:13\n"), "{dump}");
     assert!(try_load("", &[], &[]).unwrap().dump().contains("  pin: 1234  # default\n"));
 }
