@@ -361,7 +361,11 @@ impl<C: Client> Engine<C> {
             batch.push((submission, outcome));
         }
         // That time has nothing to say yet may be said of a copy: another look follows.
-        certain |= batch.iter().all(|(submission, _)| matches!(*submission.command, Command::Settle));
+        let unanswered = batch.iter().all(|(submission, _)| matches!(*submission.command, Command::Settle));
+        certain |= unanswered;
+        if let (Some(document), true, false) = (&mut work, self.shared, unanswered) {
+            document.take_on(around.known.generation);
+        }
         let decided_at = around.now;
         let before = match &self.copy {
             Copy::Present(document) => document.version(),

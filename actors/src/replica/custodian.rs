@@ -7,13 +7,13 @@
 //! it was opened by another, everything is compared.
 
 use super::follower::compare_all;
-use super::state::{Sealing, TRUSTED_FOR};
+use super::state::Sealing;
 use super::write_back;
 use crate::resident::Kill;
 use crate::shared::Shared;
 use actix::prelude::*;
 use futures_util::StreamExt;
-use lockkeeper_core::Partition;
+use lockkeeper_core::{Document, Partition};
 use lockkeeper_store::StoreError;
 use lockkeeper_store::shared::{
     InstanceRecord, Marker, MarkerState, Opening, SharedStore, Signature, Signed,
@@ -47,6 +47,7 @@ impl Custodian {
         let shared = Arc::clone(&self.shared);
         let look = async move {
             let Some(store) = shared.store.shared() else { return Ok(0) };
+            shared.replica.note_awake();
             announce(&shared, store).await;
             let sealed = look(&shared, store).await?;
             shared.tokens.keep().await;
@@ -162,26 +163,30 @@ fn note_sealed(shared: &Shared, partition: Partition) -> bool {
 async fn step(shared: &Arc<Shared>, store: &dyn SharedStore, marker: &Marker) -> Result<(), StoreError> {
     let partition = marker.partition;
     let sealing = shared.replica.get(partition).sealed.unwrap_or_default();
-    let signature = signature(shared, marker, sealing.written);
+    let copies = believable(shared, partition);
+    let mark = write_back::mark(&copies);
+    let signature = signature(shared, marker, sealing.written == Some(mark));
     let since = match store.sign(partition, signature).await? {
         // By another: the comparison with what it opened follows at the next look.
         Signed::Open { .. } => return Ok(()),
         Signed::Sealed(since) => since,
     };
-    let written = sealing.written && sealing.since == Some(since);
+    let written = sealing.written.filter(|written| *written == mark && sealing.since == Some(since));
     let mut sealing = Sealing { since: Some(since), written, ..sealing };
     shared.replica.change(partition, |state| state.sealed = Some(sealing));
-    if !sealing.written {
-        // A replica that is too old would bring back what was ended and deleted long ago.
-        let trusted = shared.replica.get(partition).compared_at.is_none_or(|at| at.elapsed() <= TRUSTED_FOR);
+    if sealing.written.is_none() {
         let begun = Instant::now();
-        let taken = if trusted { write_back::partition(shared, store, partition).await? } else { 0 };
+        let taken = write_back::partition(shared, store, &copies).await?;
         if taken > 0 {
             tracing::info!(partition = partition.0, documents = taken, elapsed = ?begun.elapsed(), "written back");
         }
+        if write_back::mark(&believable(shared, partition)) != mark {
+            // Something was learnt meanwhile: that is written back too, at the next look.
+            return Ok(());
+        }
         match store.sign(partition, Signature { finished: true, ..signature }).await? {
             Signed::Sealed(again) if again == since => {
-                sealing.written = true;
+                sealing.written = Some(mark);
                 shared.replica.change(partition, |state| state.sealed = Some(sealing));
             }
             // It began anew in between: so does this instance, at the next look.
@@ -193,6 +198,13 @@ async fn step(shared: &Arc<Shared>, store: &dyn SharedStore, marker: &Marker) ->
         Opening::Open { .. } => super::compare(shared, store, partition).await,
         Opening::NotBefore(_) | Opening::Unsigned => Ok(()),
     }
+}
+
+/// What may be written back: everything, however long the store was away (to lose a lock that is
+/// held is worse than to bring one back that was released); but nothing if it was this process that
+/// slept while others went on.
+fn believable(shared: &Shared, partition: Partition) -> Vec<Arc<Document>> {
+    if shared.replica.has_slept(partition) { Vec::new() } else { shared.view.copies(partition) }
 }
 
 /// The greatest generation and token that this instance knows of a partition.

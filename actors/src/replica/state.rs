@@ -31,8 +31,8 @@ pub(crate) struct PartitionState {
 pub(crate) struct Sealing {
     /// Since when, as the store's note says; `None`: not signed yet.
     pub(crate) since: Option<Timestamp>,
-    /// All that the view knows is written back.
-    pub(crate) written: bool,
+    /// What the view knew when all of it had been written back (see [`super::write_back::mark`]).
+    pub(crate) written: Option<u64>,
     /// When this instance noticed.
     pub(crate) noticed: Timestamp,
 }
@@ -43,6 +43,8 @@ pub(crate) struct ReplicaState {
     /// One comparison of a partition at a time.
     comparing: Vec<tokio::sync::Mutex<()>>,
     instances: RwLock<Vec<InstanceRecord>>,
+    /// When the custodian looked last, and when it last noticed that it had slept for long.
+    awake: Mutex<(Instant, Option<Instant>)>,
     /// Told when the markers should be looked at now.
     suspicion: Notify,
 }
@@ -70,6 +72,7 @@ impl ReplicaState {
             partitions: (0..PARTITIONS).map(|_| Mutex::new(fresh)).collect(),
             comparing: (0..PARTITIONS).map(|_| tokio::sync::Mutex::default()).collect(),
             instances: RwLock::default(),
+            awake: Mutex::new((Instant::now(), None)),
             suspicion: Notify::new(),
         }
     }
@@ -114,6 +117,23 @@ impl ReplicaState {
 
     pub(super) fn set_instances(&self, instances: Vec<InstanceRecord>) {
         *self.instances.write() = instances;
+    }
+
+    /// The custodian looks: if that is long after its last look, this process was stopped.
+    pub(super) fn note_awake(&self) {
+        let mut awake = self.awake.lock();
+        let now = Instant::now();
+        if now.duration_since(awake.0) > TRUSTED_FOR {
+            awake.1 = Some(now);
+        }
+        awake.0 = now;
+    }
+
+    /// This process was stopped for long after it had last compared a partition.
+    pub(super) fn has_slept(&self, partition: Partition) -> bool {
+        let woke = self.awake.lock().1;
+        let compared = self.get(partition).compared_at;
+        woke.is_some_and(|woke| compared.is_none_or(|compared| compared < woke))
     }
 
     /// The store lacks what this instance knows of a partition: all of it is compared.

@@ -4,10 +4,11 @@ use super::catch_up::{refresh, tell};
 use crate::events::Occurrence;
 use crate::shared::Shared;
 use futures_util::StreamExt;
-use lockkeeper_core::{Document, Partition};
+use lockkeeper_core::Document;
 use lockkeeper_store::shared::{SharedStore, WrittenBack};
 use lockkeeper_store::{StoreError, StoredDocument};
 use lockkeeper_telemetry::metrics;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Documents of one partition that are written back at the same time.
@@ -21,9 +22,8 @@ const WRITES_MAX: usize = 16;
 pub(super) async fn partition(
     shared: &Arc<Shared>,
     store: &dyn SharedStore,
-    partition: Partition,
+    copies: &[Arc<Document>],
 ) -> Result<usize, StoreError> {
-    let copies = shared.view.copies(partition);
     let mut taken = 0;
     let mut writes = futures_util::stream::iter(copies.iter().map(|copy| async move {
         let result = match stored(copy) {
@@ -46,6 +46,16 @@ pub(super) async fn partition(
         }
     }
     Ok(taken)
+}
+
+/// Tells whether a partition's copies have changed: what this instance learns after it wrote back (a
+/// late reply, a late message) must be written back too before it says that it has finished.
+pub(super) fn mark(copies: &[Arc<Document>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for copy in copies {
+        (copy.id(), copy.version()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// A copy that the store has not, or only an older one, though its partition is open: whoever knew

@@ -113,6 +113,15 @@ impl Document {
         (cbor::to_bytes(&self.header), fields)
     }
 
+    /// A document that was last changed before the store's present generation is written once more,
+    /// as it is. Until then an instance that comes late may still write back what it knew, over a
+    /// state that has been confirmed to somebody.
+    pub fn take_on(&mut self, generation: u64) {
+        if self.version.is_some_and(|version| version.generation < generation) {
+            self.touch_header(self.header.clock);
+        }
+    }
+
     /// The greatest token this document has granted; 0 before the first grant.
     #[must_use]
     pub fn last_token(&self) -> u64 {

@@ -260,6 +260,22 @@ fn what_the_store_may_have_lost_is_not_called_unknown() {
 }
 
 #[test]
+fn what_is_confirmed_after_an_opening_is_written_in_the_new_generation() {
+    let mut desk = desk();
+    let lock = desk.held();
+    desk.known.generation = 7;
+    let asked = show(&mut desk, lock.seq);
+    // Else a late write-back of another copy could still replace what is confirmed here.
+    let commit = desk.commit();
+    assert_eq!(commit.deltas.len(), 1);
+    desk.carry_out(commit);
+    assert!(matches!(asked.outcome(), Ok(Reply::Lock(_))));
+    assert_eq!(desk.shelf.version.unwrap().generation, 7);
+    show(&mut desk, lock.seq);
+    assert!(desk.commit().deltas.is_empty());
+}
+
+#[test]
 fn versions_take_on_the_stores_generation() {
     let mut desk = desk();
     desk.held();
