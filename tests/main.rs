@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod actors;
+mod chaos;
 mod cli;
 mod contract;
 mod durability;

@@ -1,0 +1,144 @@
+//! Histories by hand, for the checker's own tests: a line each, times in milliseconds.
+
+use super::check;
+use crate::chaos::history::{Absence, Answer, Ask, Bounds, Call, History, LockSeen, Loss, Mode, Op};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The resource of all stories.
+pub(super) const RESOURCE: &str = "acme/infra/net/default/";
+
+/// What an owner asks for unless a story says otherwise.
+pub(super) fn ask(owner: &str) -> Ask {
+    Ask {
+        namespace: "acme/infra".into(),
+        path: "net".into(),
+        resource: RESOURCE.into(),
+        owner: owner.into(),
+        pull: 1,
+        mode: Mode::Exclusive,
+        priority: 1,
+        ttl_ms: 1000,
+        queue: true,
+        queue_timeout_ms: 5000,
+        attended: true,
+        reentrant: true,
+        request_id: Some("r".into()),
+    }
+}
+
+/// A lock of `owner`, held, with a lease in milliseconds; 0 is a hold.
+pub(super) fn lock(id: &str, owner: &str, token: u64, lease_ms: u64) -> LockSeen {
+    LockSeen {
+        id: id.into(),
+        resource: RESOURCE.into(),
+        owner: owner.into(),
+        token,
+        held: true,
+        expires_in: (lease_ms > 0).then_some(lease_ms * 1000),
+    }
+}
+
+pub(super) fn refused(status: u16, code: &str) -> Answer {
+    Answer::Refused { status, code: code.into(), locks: Vec::new() }
+}
+
+pub(super) fn acquired(lock: LockSeen) -> Answer {
+    Answer::Acquired { lock, reentrant: false }
+}
+
+pub(super) fn queued(ticket: &str, owner: &str) -> Answer {
+    Answer::Queued { ticket: ticket.into(), owner: owner.into(), holders: Vec::new() }
+}
+
+/// A history in the making.
+pub(super) struct Story(History);
+
+impl Story {
+    pub(super) fn new() -> Self {
+        let bounds = Bounds { lease_grace: 1_000_000, abandon_after: 3_000_000, calm_bound: 5_000_000 };
+        Self(History {
+            ops: Vec::new(),
+            absences: Vec::new(),
+            losses: Vec::new(),
+            faults: Vec::new(),
+            bounds,
+            calm_since: None,
+            tokens: BTreeMap::new(),
+        })
+    }
+
+    /// A request to the first instance.
+    pub(super) fn op(self, during: Range<u64>, call: Call, answer: Answer) -> Self {
+        self.op_at(0, during, call, answer)
+    }
+
+    pub(super) fn op_at(mut self, instance: usize, during: Range<u64>, call: Call, answer: Answer) -> Self {
+        let (invoked, answered) = (during.start * 1000, during.end * 1000);
+        self.0.ops.push(Op { client: 1, instance, invoked, answered, call, answer });
+        self
+    }
+
+    pub(super) fn acquire(self, during: Range<u64>, ask: Ask, answer: Answer) -> Self {
+        self.op(during, Call::Acquire { ask: Arc::new(ask), wait_ms: 0 }, answer)
+    }
+
+    pub(super) fn poll(self, during: Range<u64>, id: &str, answer: Answer) -> Self {
+        self.op(during, Call::Poll { id: id.into(), wait_ms: 0 }, answer)
+    }
+
+    pub(super) fn show(self, during: Range<u64>, id: &str, answer: Answer) -> Self {
+        self.op(during, Call::Show { id: id.into() }, answer)
+    }
+
+    pub(super) fn renew(self, during: Range<u64>, id: &str, answer: Answer) -> Self {
+        self.op(during, Call::Renew { id: id.into(), token: 1 }, answer)
+    }
+
+    pub(super) fn release(self, during: Range<u64>, lock: LockSeen, granted_to: Option<LockSeen>) -> Self {
+        let call = Call::Release { id: lock.id.clone(), token: lock.token, key: None };
+        self.op(during, call, Answer::Released { lock, granted_to })
+    }
+
+    pub(super) fn loss(mut self, during: Range<u64>) -> Self {
+        self.0.losses.push(Loss { from: during.start * 1000, to: during.end * 1000 });
+        self
+    }
+
+    pub(super) fn absence(mut self, instance: usize, during: Range<u64>) -> Self {
+        let (from, to) = (during.start * 1000, during.end * 1000);
+        self.0.absences.push(Absence { instance, from, to });
+        self
+    }
+
+    pub(super) fn calm_since(mut self, at: u64) -> Self {
+        self.0.calm_since = Some(at * 1000);
+        self
+    }
+
+    pub(super) fn earlier_token(mut self, token: u64) -> Self {
+        self.0.tokens.insert(RESOURCE.into(), token);
+        self
+    }
+
+    /// Nothing is wrong with it.
+    #[track_caller]
+    pub(super) fn holds(mut self) {
+        self.0.ops.sort_by_key(|op| op.invoked);
+        let found = check(&self.0);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+
+    /// It breaks this promise, and no other.
+    #[track_caller]
+    pub(super) fn breaks(mut self, promise: &str, what: &str) {
+        self.0.ops.sort_by_key(|op| op.invoked);
+        let found = check(&self.0);
+        assert!(!found.is_empty(), "nothing was found");
+        for violation in &found {
+            assert_eq!(violation.promise, promise, "{found:#?}");
+        }
+        assert!(found.iter().any(|violation| violation.what.contains(what)), "{found:#?}");
+    }
+}

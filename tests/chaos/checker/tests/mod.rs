@@ -1,0 +1,9 @@
+//! The checker judged: histories that are in order, and for every promise one that breaks it. A
+//! checker that cannot fail would be worth nothing.
+
+mod ends;
+mod exclusion;
+mod liveness;
+mod losses;
+mod requests;
+mod tokens;

@@ -1,0 +1,49 @@
+//! What happens to the store.
+
+use super::{Faults, Until};
+use crate::chaos::dice::Dice;
+use crate::chaos::ground::StoreFault;
+use crate::chaos::history::Loss;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Of a hundred losses of data so many meet instances that are all awake.
+const AWAKE_PERCENT: u32 = 60;
+
+/// Strikes until it is time to stop.
+pub(in crate::chaos) async fn strike_store(faults: Arc<Faults>, mut dice: Dice, until: Until) {
+    let all = faults.ground.faults();
+    if all.is_empty() {
+        return;
+    }
+    let mut menu = until.store_faults;
+    dice.shuffle(&mut menu);
+    while !menu.is_empty() || Instant::now() < until.at {
+        tokio::time::sleep(dice.millis(300, 2000)).await;
+        let fault = menu.pop().unwrap_or_else(|| dice.pick(all));
+        let all_awake = fault.loses_data() && dice.percent(AWAKE_PERCENT);
+        let _awake = if all_awake { Some(faults.awake.write().await) } else { None };
+        dice = strike(&faults, fault, dice).await;
+    }
+}
+
+async fn strike(faults: &Arc<Faults>, fault: StoreFault, mut dice: Dice) -> Dice {
+    let spell = faults.begin();
+    let ground = Arc::clone(&faults.ground);
+    let struck = tokio::task::spawn_blocking(move || {
+        ground.strike(fault, &mut dice);
+        dice
+    });
+    let mut dice = struck.await.unwrap();
+    faults.cause_ended(&spell, fault.name(), String::new());
+    // What was lost is whole again only when everything can be granted.
+    if fault.loses_data() || dice.percent(70) {
+        faults.recover(&spell, fault.name()).await;
+    }
+    if fault.loses_data() {
+        let to = faults.world.recorder.now();
+        faults.world.recorder.loss(Loss { from: spell.from, to });
+    }
+    faults.end();
+    dice
+}

@@ -1,0 +1,146 @@
+//! What the instances stand on: the embedded store, or a Redis in one of its arrangements, with
+//! the faults that belong to each.
+
+mod cluster;
+mod sentinel;
+mod single;
+
+use super::dice::Dice;
+use lockkeeper_store::testing::{Proxy, RedisServer};
+use std::time::Duration;
+
+/// A fault of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum StoreFault {
+    /// kill -9 and a start with the same files.
+    KillStore,
+    /// It stands still for seconds.
+    PauseStore,
+    /// FLUSHALL, on a cluster on one master.
+    Flush,
+    /// kill -9, all files removed, and a start.
+    Empty,
+    /// kill -9 of a master; a replica takes over; the old master comes back as a replica.
+    FailOver,
+    /// A replica goes and comes back; without it nothing can be acknowledged.
+    KillReplica,
+    /// Slots move to another master while everything goes on.
+    Migrate,
+}
+
+impl StoreFault {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::KillStore => "store killed and restarted",
+            Self::PauseStore => "store paused",
+            Self::Flush => "store flushed",
+            Self::Empty => "store restarted empty",
+            Self::FailOver => "failover",
+            Self::KillReplica => "replica killed and restarted",
+            Self::Migrate => "slots migrated",
+        }
+    }
+
+    /// Data is lost by it.
+    pub(super) const fn loses_data(self) -> bool {
+        matches!(self, Self::Flush | Self::Empty)
+    }
+}
+
+/// Which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topology {
+    /// Each instance on a store of its own.
+    Embedded,
+    Single,
+    Sentinel,
+    Cluster,
+}
+
+/// A running one.
+pub(super) enum Ground {
+    Embedded,
+    Single(single::Single),
+    Sentinel(sentinel::Sentinel),
+    Cluster(cluster::Cluster),
+}
+
+impl Ground {
+    /// Starts it, for so many instances. Blocks.
+    pub(super) fn start(topology: Topology, instances: usize) -> Self {
+        match topology {
+            Topology::Embedded => Self::Embedded,
+            Topology::Single => Self::Single(single::Single::start(instances)),
+            Topology::Sentinel => Self::Sentinel(sentinel::Sentinel::start()),
+            Topology::Cluster => Self::Cluster(cluster::Cluster::start()),
+        }
+    }
+
+    /// What an instance must be told to stand on it.
+    pub(super) fn flags(&self, instance: usize) -> Vec<String> {
+        let mut flags = match self {
+            Self::Embedded => return Vec::new(),
+            Self::Single(single) => single.flags(instance),
+            Self::Sentinel(sentinel) => sentinel.flags(),
+            Self::Cluster(cluster) => cluster.flags(),
+        };
+        flags.extend(["--store", "redis"].map(String::from));
+        flags
+    }
+
+    /// What can happen to it.
+    pub(super) const fn faults(&self) -> &'static [StoreFault] {
+        use StoreFault::{Empty, FailOver, Flush, KillReplica, KillStore, Migrate, PauseStore};
+        match self {
+            Self::Embedded => &[],
+            Self::Single(_) => &[KillStore, PauseStore, Flush, Empty],
+            Self::Sentinel(_) => &[FailOver, PauseStore, Flush, KillReplica],
+            Self::Cluster(_) => &[FailOver, PauseStore, Flush, KillReplica, Migrate],
+        }
+    }
+
+    /// An instance's network to the store, where there is one that can fail.
+    pub(super) fn link(&self, instance: usize) -> Option<&Proxy> {
+        match self {
+            Self::Single(single) => Some(single.link(instance)),
+            Self::Embedded | Self::Sentinel(_) | Self::Cluster(_) => None,
+        }
+    }
+
+    /// Lets it happen and brings back what was taken away. Blocks until the servers are whole.
+    pub(super) fn strike(&self, fault: StoreFault, dice: &mut Dice) {
+        match self {
+            Self::Embedded => {}
+            Self::Single(single) => single.strike(fault, dice),
+            Self::Sentinel(sentinel) => sentinel.strike(fault, dice),
+            Self::Cluster(cluster) => cluster.strike(fault, dice),
+        }
+    }
+
+    /// The servers' logs.
+    pub(super) fn logs(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Embedded => Vec::new(),
+            Self::Single(single) => single.logs(),
+            Self::Sentinel(sentinel) => sentinel.logs(),
+            Self::Cluster(cluster) => cluster.logs(),
+        }
+    }
+}
+
+/// How long a store stands still: at times only longer than a call may take.
+fn pause_time(dice: &mut Dice) -> Duration {
+    if dice.percent(50) { dice.millis(200, 900) } else { dice.millis(1000, 3000) }
+}
+
+/// How long something stays away.
+fn away_time(dice: &mut Dice) -> Duration {
+    if dice.percent(50) { dice.millis(0, 200) } else { dice.millis(500, 2000) }
+}
+
+/// What keeps every acknowledged write, as long as its files are there.
+const DURABLE: [&str; 2] = ["appendonly yes", "appendfsync always"];
+
+fn log_of(name: &str, server: &RedisServer) -> (String, String) {
+    (format!("{name}-{}.log", server.port()), server.log())
+}

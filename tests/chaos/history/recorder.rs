@@ -1,0 +1,53 @@
+//! Takes down what happens, from many tasks.
+
+use super::{Absence, At, FaultSpell, Loss, Op, micros};
+use parking_lot::Mutex;
+use std::time::Instant;
+
+/// What was taken down since the last round ended.
+#[derive(Default)]
+pub(in crate::chaos) struct Taken {
+    pub(in crate::chaos) ops: Vec<Op>,
+    pub(in crate::chaos) absences: Vec<Absence>,
+    pub(in crate::chaos) losses: Vec<Loss>,
+    pub(in crate::chaos) faults: Vec<FaultSpell>,
+}
+
+/// The clock and the notebook of a run.
+pub(in crate::chaos) struct Recorder {
+    began: Instant,
+    taken: Mutex<Taken>,
+}
+
+impl Recorder {
+    pub(in crate::chaos) fn new() -> Self {
+        Self { began: Instant::now(), taken: Mutex::default() }
+    }
+
+    pub(in crate::chaos) fn now(&self) -> At {
+        micros(self.began.elapsed())
+    }
+
+    pub(in crate::chaos) fn op(&self, op: Op) {
+        self.taken.lock().ops.push(op);
+    }
+
+    pub(in crate::chaos) fn absence(&self, absence: Absence) {
+        self.taken.lock().absences.push(absence);
+    }
+
+    pub(in crate::chaos) fn loss(&self, loss: Loss) {
+        self.taken.lock().losses.push(loss);
+    }
+
+    pub(in crate::chaos) fn fault(&self, fault: FaultSpell) {
+        self.taken.lock().faults.push(fault);
+    }
+
+    /// Everything so far, the oldest request first.
+    pub(in crate::chaos) fn take(&self) -> Taken {
+        let mut taken = std::mem::take(&mut *self.taken.lock());
+        taken.ops.sort_by_key(|op| op.invoked);
+        taken
+    }
+}

@@ -1,0 +1,111 @@
+//! Chaos: several instances on one store, dozens of clients, and faults of every kind; afterwards
+//! the history of what clients asked and were told is judged.
+//!
+//! What chance decides follows from a seed; what the machine decides does not, so a seed repeats
+//! the faults and the clients' intentions, not every interleaving. Long runs:
+//! `scripts/chaos [MINUTES] [single|sentinel|cluster|embedded] [SEED]`.
+
+mod catalog;
+mod checker;
+mod closing;
+mod dice;
+mod faults;
+mod ground;
+mod history;
+mod instances;
+mod operator;
+mod recovery;
+mod report;
+mod run;
+mod tally;
+mod wire;
+mod worker;
+mod world;
+
+use faults::InstanceFault;
+use ground::{StoreFault, Topology};
+use run::{Plan, attempt, run};
+use std::time::Duration;
+
+/// The seed of the runs among the other tests.
+const SEED: u64 = 20_260_714;
+/// Of a long run, a round.
+const ROUND: Duration = Duration::from_secs(45);
+
+fn plan(topology: Topology, seconds: u64) -> Plan {
+    let instances = if topology == Topology::Embedded { 1 } else { 3 };
+    let time = Duration::from_secs(seconds);
+    Plan {
+        seed: SEED,
+        topology,
+        instances,
+        clients: 30,
+        faults_for: time,
+        run_for: time,
+        calm_bound: Duration::from_secs(20),
+        instance_faults: InstanceFault::menu(topology == Topology::Single),
+        store_faults: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn promises_are_kept_while_one_instance_on_its_own_store_is_killed() {
+    let tally = run(&plan(Topology::Embedded, 6)).await;
+    assert!(tally.grants > 100 && tally.handoffs > 20, "too little happened:\n{tally}");
+}
+
+#[tokio::test]
+async fn promises_are_kept_while_instances_and_their_redis_fail() {
+    let all = [StoreFault::KillStore, StoreFault::PauseStore, StoreFault::Flush, StoreFault::Empty];
+    let plan = Plan { store_faults: all.to_vec(), ..plan(Topology::Single, 20) };
+    let tally = run(&plan).await;
+    assert!(tally.grants > 100 && tally.handoffs > 20, "too little happened:\n{tally}");
+    assert_eq!(tally.faults.len(), all.len() + InstanceFault::menu(true).len(), "{tally}");
+}
+
+#[tokio::test]
+async fn promises_are_kept_while_sentinels_choose_other_masters() {
+    let plan = Plan { store_faults: vec![StoreFault::FailOver], ..plan(Topology::Sentinel, 12) };
+    let tally = run(&plan).await;
+    assert!(tally.grants > 50 && tally.handoffs > 10, "too little happened:\n{tally}");
+}
+
+#[tokio::test]
+async fn promises_are_kept_while_a_cluster_fails_over_and_moves_slots() {
+    let plan =
+        Plan { store_faults: vec![StoreFault::FailOver, StoreFault::Migrate], ..plan(Topology::Cluster, 12) };
+    let tally = run(&plan).await;
+    assert!(tally.grants > 50 && tally.handoffs > 10, "too little happened:\n{tally}");
+}
+
+/// The whole of it must be able to fail, not only the checker by itself.
+#[tokio::test]
+async fn instances_that_share_nothing_are_found_out() {
+    let calm_bound = Duration::from_secs(1);
+    let plan = Plan { instances: 3, instance_faults: Vec::new(), calm_bound, ..plan(Topology::Embedded, 3) };
+    let (tally, _, violations) = attempt(&plan).await;
+    let broken = |promise: &str| violations.iter().any(|violation| violation.promise == promise);
+    assert!(broken("exclusion"), "{tally}");
+    assert!(broken("nothing lost"), "{tally}");
+}
+
+/// Only when it is asked for: see `scripts/chaos`.
+#[tokio::test]
+async fn a_long_run() {
+    let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let Some(minutes) = setting("LOCKKEEPER_CHAOS_MINUTES") else { return };
+    let seconds = minutes.parse::<f64>().expect("LOCKKEEPER_CHAOS_MINUTES must be a number") * 60.0;
+    let topology = match setting("LOCKKEEPER_CHAOS_TOPOLOGY").as_deref() {
+        None | Some("single") => Topology::Single,
+        Some("sentinel") => Topology::Sentinel,
+        Some("cluster") => Topology::Cluster,
+        Some("embedded") => Topology::Embedded,
+        Some(other) => panic!("LOCKKEEPER_CHAOS_TOPOLOGY: {other}"),
+    };
+    let seed = setting("LOCKKEEPER_CHAOS_SEED")
+        .map_or_else(rand::random, |seed| seed.parse().expect("LOCKKEEPER_CHAOS_SEED must be a number"));
+    println!("seed {seed}, {topology:?}, {minutes} minutes");
+    let plan = Plan { seed, run_for: Duration::from_secs_f64(seconds), ..plan(topology, ROUND.as_secs()) };
+    let tally = run(&plan).await;
+    println!("seed {seed}, {topology:?}: no promise was broken\n{tally}");
+}

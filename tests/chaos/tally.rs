@@ -1,0 +1,75 @@
+//! What a run did, in numbers: a run in which nothing happens proves nothing.
+
+use super::faults::Outcome;
+use super::history::History;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) rounds: usize,
+    pub(super) operations: usize,
+    /// Locks that their clients were told of.
+    pub(super) grants: usize,
+    /// Those that came out of a queue.
+    pub(super) handoffs: usize,
+    pub(super) faults: BTreeMap<&'static str, usize>,
+    answers: BTreeMap<String, usize>,
+    longest_recovery: Duration,
+    after: String,
+}
+
+impl Tally {
+    pub(super) fn round(&mut self, history: &History, grants: usize, handoffs: usize) {
+        self.rounds += 1;
+        self.operations += history.ops.len();
+        self.grants += grants;
+        self.handoffs += handoffs;
+        for fault in &history.faults {
+            *self.faults.entry(fault.name).or_default() += 1;
+        }
+        for op in &history.ops {
+            *self.answers.entry(op.answer.word()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn recovery(&mut self, outcome: &Outcome) {
+        if outcome.longest_recovery > self.longest_recovery {
+            self.longest_recovery = outcome.longest_recovery;
+            self.after.clone_from(&outcome.after);
+        }
+    }
+
+    pub(super) fn brief(&self) -> String {
+        let faults: usize = self.faults.values().sum();
+        format!(
+            "{} operations, {} grants, {} handoffs, {faults} faults, longest recovery {:.1}s",
+            self.operations,
+            self.grants,
+            self.handoffs,
+            self.longest_recovery.as_secs_f64()
+        )
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "rounds            {}", self.rounds)?;
+        writeln!(f, "operations        {}", self.operations)?;
+        writeln!(f, "grants            {}", self.grants)?;
+        writeln!(f, "handoffs          {}", self.handoffs)?;
+        let longest = self.longest_recovery.as_secs_f64();
+        let after = if self.after.is_empty() { "-" } else { &self.after };
+        writeln!(f, "longest recovery  {longest:.3}s after: {after}")?;
+        writeln!(f, "faults")?;
+        for (fault, count) in &self.faults {
+            writeln!(f, "  {count:>7}  {fault}")?;
+        }
+        writeln!(f, "answers")?;
+        for (answer, count) in &self.answers {
+            writeln!(f, "  {count:>7}  {answer}")?;
+        }
+        Ok(())
+    }
+}
