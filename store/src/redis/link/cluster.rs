@@ -90,10 +90,10 @@ impl Cluster {
         })
     }
 
-    /// Sends a request to the master of a slot (`None`: to any).
+    /// Sends a request to the master of a slot.
     pub(super) async fn send(
         self: &Arc<Self>,
-        slot: Option<u16>,
+        slot: u16,
         request: &Request<'_>,
         deadline: Instant,
     ) -> Result<Answer, CallError> {
@@ -105,7 +105,7 @@ impl Cluster {
                 Err(error) => error,
             };
             let CallError::Refused { code, message } = &error else {
-                self.look.notify_one();
+                self.look_again();
                 return Err(error);
             };
             match code.as_str() {
@@ -113,7 +113,7 @@ impl Cluster {
                     redirections += 1;
                     asking = code == "ASK";
                     if !asking {
-                        self.look.notify_one();
+                        self.look_again();
                     }
                     let Some(address) = redirection(message, &server.name()) else { return Err(error) };
                     server = self.server(&address);
@@ -131,7 +131,7 @@ impl Cluster {
                 }
                 _ => {
                     if error.is_of_a_wrong_server() {
-                        self.look.notify_one();
+                        self.look_again();
                     }
                     return Err(error);
                 }
@@ -139,20 +139,16 @@ impl Cluster {
         }
     }
 
-    /// The master of a slot, or of any.
+    /// The master of a slot.
     pub(super) async fn master_of(
         self: &Arc<Self>,
-        slot: Option<u16>,
+        slot: u16,
         deadline: Instant,
     ) -> Result<Arc<Server>, CallError> {
         let map = self.known(deadline).await?;
-        let found = match slot {
-            Some(slot) => map.master_of(slot).map(|(_, server)| server),
-            None => map.ranges.get(rand::random_range(0..map.ranges.len())).map(|(_, server)| server),
-        };
-        found.cloned().ok_or_else(|| {
-            self.look.notify_one();
-            CallError::NotSent(format!("no master of the cluster serves slot {}", slot.unwrap_or_default()))
+        map.master_of(slot).map(|(_, server)| Arc::clone(server)).ok_or_else(|| {
+            self.look_again();
+            CallError::NotSent(format!("no master of the cluster serves slot {slot}"))
         })
     }
 

@@ -24,7 +24,7 @@ mod wire;
 pub(crate) use error::CallError;
 pub(crate) use script::ScriptText;
 pub(crate) use slots::tag;
-pub(crate) use told::{TOLD_MAX, Told};
+pub(crate) use told::Told;
 
 use super::options::{Login, OptionsError, RedisOptions, Topology};
 use cluster::Cluster;
@@ -40,32 +40,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use told::Teller;
-
-/// Which server a call goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    /// The one that has this partition.
-    Partition(Partition),
-    /// The one that has this key.
-    Key(Vec<u8>),
-    /// Any master.
-    Any,
-}
-
-impl From<Partition> for Route {
-    fn from(partition: Partition) -> Self {
-        Self::Partition(partition)
-    }
-}
-
-/// One run of a script.
-#[derive(Clone, Debug)]
-pub(crate) struct ScriptCall {
-    pub(crate) partition: Partition,
-    pub(crate) script: &'static ScriptText,
-    pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) args: Vec<Vec<u8>>,
-}
 
 /// An answer and who gave it.
 #[derive(Clone, Debug)]
@@ -123,50 +97,20 @@ impl Link {
         Ok(Self { servers, prefix, database: targets.database, timeout: options.timeout, dialer })
     }
 
-    /// Runs a script. All keys lie in one slot.
-    pub(crate) async fn script(
-        &self,
-        route: impl Into<Route>,
-        script: &'static ScriptText,
-        keys: &[Vec<u8>],
-        args: &[Vec<u8>],
-    ) -> Result<Value, CallError> {
-        self.script_at(route, script, keys, args).await.map(|answer| answer.value)
-    }
-
-    /// Like [`Self::script`]; says which server answered.
+    /// Runs a script; all its keys are of this partition. Says which server answered.
     pub(crate) async fn script_at(
         &self,
-        route: impl Into<Route>,
+        partition: Partition,
         script: &'static ScriptText,
         keys: &[Vec<u8>],
         args: &[Vec<u8>],
     ) -> Result<Answer, CallError> {
-        self.send(&route.into(), &Request::script(script, keys, args)).await
+        self.send(partition, &Request::script(script, keys, args)).await
     }
 
-    /// Runs several scripts at once; the answers are in the order of the calls.
-    pub(crate) async fn scripts(&self, calls: &[ScriptCall]) -> Vec<Result<Answer, CallError>> {
-        // Connections pipeline by themselves, so what is asked at once travels together.
-        let mut runs = Vec::with_capacity(calls.len());
-        for call in calls {
-            runs.push(self.script_at(call.partition, call.script, &call.keys, &call.args));
-        }
-        join_all(runs).await
-    }
-
-    /// Runs a command.
-    pub(crate) async fn command(&self, route: impl Into<Route>, command: &Cmd) -> Result<Value, CallError> {
-        self.command_at(route, command).await.map(|answer| answer.value)
-    }
-
-    /// Like [`Self::command`]; says which server answered.
-    pub(crate) async fn command_at(
-        &self,
-        route: impl Into<Route>,
-        command: &Cmd,
-    ) -> Result<Answer, CallError> {
-        self.send(&route.into(), &Request::Command(command)).await
+    /// Runs a command on the server that has this partition.
+    pub(crate) async fn command(&self, partition: Partition, command: &Cmd) -> Result<Value, CallError> {
+        self.send(partition, &Request::Command(command)).await.map(|answer| answer.value)
     }
 
     /// Runs a command on every master; with each one's address. If the masters of a cluster are not
@@ -193,7 +137,7 @@ impl Link {
     }
 
     /// Follows the partitions' channels, `{<prefix>NNN}:e:<database>`, for as long as the receiver
-    /// lives; comes back by itself. It holds [`TOLD_MAX`].
+    /// lives; comes back by itself. It holds [`told::TOLD_MAX`].
     ///
     /// # Panics
     /// Outside of a runtime if this was made outside of one, too.
@@ -228,27 +172,22 @@ impl Link {
         let server = match &self.servers {
             Servers::One(server) => Arc::clone(server),
             Servers::Many(cluster) => {
-                let slot = self.slot(&Route::Partition(partition));
-                cluster.master_of(slot, self.deadline()).await.map_err(wait::unknown)?
+                cluster.master_of(self.slot(partition), self.deadline()).await.map_err(wait::unknown)?
             }
         };
         server.wait_replicas(replid, replicas, timeout).await
     }
 
-    async fn send(&self, route: &Route, request: &Request<'_>) -> Result<Answer, CallError> {
+    async fn send(&self, partition: Partition, request: &Request<'_>) -> Result<Answer, CallError> {
         let deadline = self.deadline();
         match &self.servers {
             Servers::One(server) => request.send(server, false, deadline).await,
-            Servers::Many(cluster) => cluster.send(self.slot(route), request, deadline).await,
+            Servers::Many(cluster) => cluster.send(self.slot(partition), request, deadline).await,
         }
     }
 
-    fn slot(&self, route: &Route) -> Option<u16> {
-        match route {
-            Route::Partition(partition) => Some(slots::slot(tag(&self.prefix, *partition).as_bytes())),
-            Route::Key(key) => Some(slots::slot(key)),
-            Route::Any => None,
-        }
+    fn slot(&self, partition: Partition) -> u16 {
+        slots::slot(tag(&self.prefix, partition).as_bytes())
     }
 
     fn deadline(&self) -> Instant {

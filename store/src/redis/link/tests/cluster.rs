@@ -33,9 +33,6 @@ async fn every_partition_is_served_and_told_of() {
         assert_eq!(value, Ok(Value::Int(1)), "{channel}");
         assert_eq!(message(&mut told, &channel).await, channel.as_bytes());
     }
-    // Keys outside of partitions are found by themselves.
-    let route = super::super::Route::Key(b"lk:instances".to_vec());
-    assert!(link.command(route, redis::cmd("ZCARD").arg("lk:instances")).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

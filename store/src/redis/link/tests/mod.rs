@@ -37,6 +37,7 @@ fn to_sentinels(sentinels: &Sentinels) -> RedisOptions {
         urls: sentinels.urls().into_iter().map(RedisUrl::from).collect(),
         topology: Topology::Sentinel { master: sentinels.master_name().into() },
         timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(2),
         ..options("")
     }
 }
@@ -46,6 +47,7 @@ fn to_cluster(cluster: &RedisCluster) -> RedisOptions {
         urls: cluster.urls().into_iter().map(RedisUrl::from).collect(),
         topology: Topology::Cluster,
         timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(2),
         ..options("")
     }
 }
@@ -55,11 +57,17 @@ fn key(partition: u8) -> Vec<u8> {
 }
 
 async fn count(link: &Link, partition: u8) -> Result<i64, CallError> {
-    let value = link.script(Partition(partition), &COUNT, &[key(partition)], &[]).await?;
-    match value {
+    let answer = link.script_at(Partition(partition), &COUNT, &[key(partition)], &[]).await?;
+    match answer.value {
         Value::Int(number) => Ok(number),
         other => panic!("not a number: {other:?}"),
     }
+}
+
+/// Who serves a partition now.
+async fn server(link: &Link, partition: u8) -> Result<String, CallError> {
+    let answer = link.script_at(Partition(partition), &SET, &[key(partition)], &[b"1".to_vec()]).await?;
+    Ok(answer.server.to_string())
 }
 
 /// Calls until it succeeds.

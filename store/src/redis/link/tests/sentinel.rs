@@ -13,9 +13,7 @@ async fn the_new_master_is_found_after_a_failover() {
     assert_eq!(count(&link, 1).await, Ok(1));
     let next_master = sentinels.replica().address();
     sentinels.fail_over();
-    let answer =
-        eventually(async || link.command_at(Partition(1), redis::cmd("SET").arg("x").arg(1)).await).await;
-    assert_eq!(*answer.server, *next_master);
+    assert_eq!(eventually(async || server(&link, 1).await).await, next_master);
     followed(&mut told, 0..=255).await;
     let publish =
         async || link.command(Partition(1), redis::cmd("PUBLISH").arg("{lk001}:e:0").arg("a")).await;
@@ -37,8 +35,7 @@ async fn a_master_that_is_held_is_left_for_the_new_one() {
     followed(&mut told, 0..=255).await;
     // It still takes itself for the master until a sentinel tells it.
     old.resume();
-    let answer = eventually(async || link.command_at(Partition(1), &redis::cmd("PING")).await).await;
-    assert_eq!(*answer.server, *new.address());
+    assert_eq!(eventually(async || server(&link, 1).await).await, new.address());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
