@@ -1,8 +1,9 @@
 //! Opening a connection: TCP, TLS, who we are.
 
 use super::error::CallError;
-use super::wire::{End, Pushes, Wire, pushes_of};
+use super::wire::{End, Ending, Pushes, Wire, pushes_of};
 use crate::redis::options::{Address, Login, OptionsError, TlsFiles};
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
 use rustls::pki_types::pem::PemObject;
@@ -25,7 +26,7 @@ const REQUESTS_WAITING_MAX: usize = 1024;
 pub(crate) struct Dialer {
     tls: Option<TlsConnector>,
     connect_timeout: Duration,
-    runtime: Option<Handle>,
+    runtime: Mutex<Option<Handle>>,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -39,12 +40,17 @@ impl Dialer {
     /// is called in one: so they do not end with a worker that happened to need them first.
     pub(super) fn new(tls: Option<&TlsFiles>, connect_timeout: Duration) -> Result<Self, OptionsError> {
         let tls = tls.map(connector).transpose()?;
-        Ok(Self { tls, connect_timeout, runtime: Handle::try_current().ok() })
+        Ok(Self { tls, connect_timeout, runtime: Mutex::new(Handle::try_current().ok()) })
     }
 
     /// Where connections live.
     pub(super) fn runtime(&self) -> Handle {
-        self.runtime.clone().unwrap_or_else(Handle::current)
+        self.runtime.lock().clone().unwrap_or_else(Handle::current)
+    }
+
+    /// The runtime in which this was made is no more: connections live where they are needed.
+    pub(super) fn forget_runtime(&self) {
+        *self.runtime.lock() = None;
     }
 
     /// Opens a connection. Every error means that nothing but greetings was sent.
@@ -114,10 +120,10 @@ impl Dialer {
         let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
             .await
             .map_err(|error| CallError::connecting(address, &error))?;
-        let over = Arc::clone(&end);
+        let ending = Ending(Arc::clone(&end));
         let driver = self.runtime().spawn(async move {
             driver.await;
-            over.set();
+            drop(ending);
         });
         Ok(Wire::new(connection, address.clone(), end, driver.abort_handle()))
     }

@@ -160,7 +160,10 @@ impl Server {
         };
         match timeout_at(deadline, attempt.wait_for(Option::is_some)).await {
             Ok(Ok(result)) => result.clone().unwrap_or_else(|| Err(given_up())),
-            Ok(Err(_)) => Err(given_up()),
+            Ok(Err(_)) => {
+                self.access.dialer.forget_runtime();
+                Err(given_up())
+            }
             Err(_) => Err(CallError::NotSent(format!("cannot connect to {} in time", self.finder))),
         }
     }

@@ -50,6 +50,16 @@ impl End {
     }
 }
 
+/// Tells the end of a connection when it is dropped: with the task that moves the bytes, even if
+/// that ends with its runtime.
+pub(super) struct Ending(pub(super) Arc<End>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// What the server says unasked. Must not block: the connection waits for it.
 pub(super) type Pushes = Box<dyn Fn(PushInfo) + Send + Sync>;
 

@@ -1,6 +1,8 @@
 //! A cluster: whom to ask, while masters die and slots move.
 
 use super::*;
+use crate::redis::options::Secret;
+use crate::testing::RedisServer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +51,55 @@ async fn another_master_is_found_after_a_death() {
         async || link.command(Partition(1), redis::cmd("SPUBLISH").arg("{lk001}:e:0").arg("after")).await;
     assert_eq!(eventually(publish).await, Value::Int(1));
     message(&mut told, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_held_is_left_for_the_new_one() {
+    let cluster = RedisCluster::start();
+    let link = link(&to_cluster(&cluster));
+    let mut told = link.subscribe();
+    followed(&mut told, 0..=255).await;
+    let old = cluster.master_of(slot_of(1));
+    assert_eq!(server(&link, 1).await, Ok(old.address()));
+    old.pause();
+    let new = eventually(async || server(&link, 1).await).await;
+    assert_ne!(new, old.address());
+    followed(&mut told, [1]).await;
+    // It still takes itself for the master until another node tells it.
+    old.resume();
+    assert_eq!(eventually(async || server(&link, 1).await).await, new);
+    cluster.wait_until_whole();
+    assert_eq!(eventually(async || server(&link, 1).await).await, new);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passwords_replicas_and_the_end_of_a_cluster() {
+    let cluster = RedisCluster::start_with(RedisServer::builder().password("right"));
+    let with = |password: &str| RedisOptions {
+        password: Some(Secret::from(password)),
+        timeout: Duration::from_secs(1),
+        ..to_cluster(&cluster)
+    };
+    let error = count(&link(&with("wrong")), 1).await.unwrap_err();
+    assert_eq!(error.code(), Some("WRONGPASS"), "{error:?}");
+    let link = link(&with("right"));
+    for partition in [1, 100, 200] {
+        count(&link, partition).await.unwrap();
+        let info = link.command(Partition(partition), redis::cmd("INFO").arg("replication")).await.unwrap();
+        let info: String = redis::from_redis_value(info).unwrap();
+        let life = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().trim();
+        let wait = |life: &str| {
+            let life = life.to_owned();
+            let link = &link;
+            async move { link.wait_replicas(Partition(partition), &life, 1, LIMIT).await }
+        };
+        assert_eq!(wait(life).await, Ok(1));
+        assert!(matches!(wait("another").await, Err(CallError::Unknown(_))));
+    }
+    cluster.nodes().iter().for_each(RedisServer::kill9);
+    let _ = count(&link, 1).await;
+    let error = count(&link, 1).await.unwrap_err();
+    assert!(matches!(error, CallError::NotSent(_)), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,3 +161,19 @@ async fn each_master_is_the_only_one() {
     assert_eq!(&*answers[0].0, server.address());
     assert!(answers[0].1.is_ok());
 }
+
+#[test]
+fn a_link_outlives_the_runtime_it_was_made_in() {
+    let server = RedisServer::start();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let link = first.block_on(async {
+        let link = link(&options(server.url()));
+        assert_eq!(count(&link, 1).await, Ok(1));
+        link
+    });
+    drop(first);
+    runtime().block_on(async {
+        eventually(async || count(&link, 1).await).await;
+    });
+}
