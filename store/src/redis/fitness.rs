@@ -206,6 +206,11 @@ impl RedisStore {
     async fn check_rights(&self) -> Result<(), Unfit> {
         let tries = stream::iter(0..=u8::MAX).map(|number| self.check_rights_in(Partition(number)));
         tries.buffer_unordered(PROBES).try_collect::<()>().await?;
+        // The scripts may be there already, and are sent again only after a restart.
+        let eval = cmd("EVAL").arg("return 1").arg(0).to_owned();
+        for (_, answer) in self.link.each_master(&eval).await {
+            answer?;
+        }
         if self.options.min_replicas > 0 {
             // For no replica at all: answered at once.
             self.link.command(Partition(0), &cmd("WAIT").arg(0).arg(1).to_owned()).await?;
@@ -293,5 +298,6 @@ impl RedisStore {
 }
 
 fn is_about_rights(why: &str) -> bool {
-    ["NOPERM", "permission", "can't run this command"].iter().any(|word| why.contains(word))
+    // Inside of a script 7.0 says "The user executing the script can't ...".
+    ["NOPERM", "permission", "executing the script can't"].iter().any(|word| why.contains(word))
 }

@@ -1,21 +1,28 @@
 //! The Redis store against real servers.
 
+mod commits;
+mod conforming;
+mod fitness;
+mod following;
+mod loss;
+mod reading;
+mod rights;
+mod times;
+
 use super::{RedisOptions, RedisStore};
 use crate::conformance;
-use crate::contract::{Store, StoreFuture};
+use crate::conformance::make::{on, ticket};
+use crate::contract::{Committed, Store, StoreFuture};
 use crate::shared::{Opening, SharedStore, Signature, Signed};
 use crate::testing::RedisServer;
 use futures_util::{StreamExt, stream};
-use lockkeeper_core::Partition;
+use lockkeeper_core::{Field, Partition, ResourceId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Partitions that are opened at once.
 const OPENINGS: usize = 32;
-/// Long enough that only a hang reaches it.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
-
 /// Every place has keys of its own on a server that many share.
 static PLACES: AtomicU64 = AtomicU64::new(0);
 
@@ -79,8 +86,46 @@ impl conformance::Place for Place {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_conforms_on_one_server() {
+/// A server, and a store on it whose first partitions are open.
+pub(super) async fn opened() -> (RedisServer, Place, Arc<RedisStore>) {
     let server = RedisServer::start();
-    conformance::run_all(|| Place::on(&server)).await;
+    let place = Place::on(&server);
+    let store = place.store();
+    open_some(&store).await;
+    (server, place, store)
+}
+
+/// Another store of a place whose first partitions are open: it learns so.
+pub(super) async fn joined(place: &Place) -> Arc<RedisStore> {
+    let store = place.store();
+    open_some(&store).await;
+    store
+}
+
+/// Opens the partitions that the tests use.
+pub(super) async fn open_some(store: &RedisStore) {
+    for number in 0..4 {
+        open(store, Partition(number)).await;
+    }
+}
+
+/// Fields to put.
+pub(super) fn tickets(numbers: std::ops::Range<u64>, text: &str) -> Vec<(Field, Option<Vec<u8>>)> {
+    numbers.map(|seq| (ticket(seq), Some(format!("{text} {seq}").into_bytes()))).collect()
+}
+
+/// The number of a partition's latest commit.
+pub(super) async fn sequence(store: &RedisStore, partition: u8) -> u64 {
+    store.changed_since(Partition(partition), u64::MAX >> 12).await.unwrap().marker.sequence
+}
+
+/// Makes a document with the version 1.
+pub(super) async fn create(store: &RedisStore, id: ResourceId) {
+    assert_eq!(store.commit(on(store).created(id, 1)).await, Ok(Committed::Done));
+}
+
+/// Has redis-cli do something whose outcome shows elsewhere.
+pub(super) fn tell(server: &RedisServer, args: &[&str]) {
+    let answer = server.cli(args);
+    assert!(!answer.starts_with("ERR"), "{args:?}: {answer}");
 }
