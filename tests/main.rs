@@ -7,6 +7,7 @@ mod chaos;
 mod cli;
 mod contract;
 mod durability;
+mod loss_model;
 mod readme;
 mod serving;
 mod simulation;
