@@ -4,7 +4,7 @@ use super::instance::{Purpose, Stage};
 use super::promises::{Belief, Released, Verdict};
 use super::rules::Rule;
 use super::script::{Commit, Document, Outcome, Version, Write};
-use super::setup::{ANSWER_AGE, RING, Setup};
+use super::setup::{ANSWER_AGE, RING, STALE, Setup};
 use super::world::{Reply, Request, World};
 
 impl World {
@@ -67,8 +67,15 @@ impl World {
         let Reply { outcome, sent_at, .. } = self.replies.remove(at);
         let Some(slot) = self.pending_of(nonce) else { return Ok(()) };
         let i = slot as u8;
-        if let Some(pending) = &mut self.at(i).pending {
-            pending.asked_at = sent_at;
+        let old = setup.deletes && setup.rules.has(Rule::StaleForget) && self.time >= sent_at + STALE;
+        if old {
+            // It waited here for so long that what it tells may be deleted since.
+            self.drop_pending(i);
+            return Ok(());
+        }
+        match &mut self.at(i).pending {
+            Some(pending) if pending.done.is_none() => pending.asked_at = sent_at,
+            _ => return Ok(()),
         }
         match outcome {
             Outcome::Done { already, version, replid } => self.done(i, already, version, replid, setup),
