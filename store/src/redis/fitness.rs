@@ -236,19 +236,18 @@ impl RedisStore {
         let answer = self.link.script_at(partition, &RIGHTS, &all, &args).await?;
         let garbled = |error| Unfit::Unavailable(StoreError::from(error).to_string());
         let mut failed = Rest::new(answer.value).map_err(garbled)?;
-        let mut missing = Vec::new();
+        let (mut missing, mut odd) = (Vec::new(), None);
         while !failed.is_empty() {
             let (command, why) = (failed.text().map_err(garbled)?, failed.text().map_err(garbled)?);
-            if !is_about_rights(&why) {
-                return Err(Unfit::Unavailable(format!(
-                    "Redis at {} refused {command}: {why}",
-                    answer.server
-                )));
+            if is_about_rights(&why) {
+                missing.push(format!("+{}", command.to_lowercase()));
+            } else {
+                odd = Some(format!("Redis at {} refused {command}: {why}", answer.server));
             }
-            missing.push(format!("+{}", command.to_lowercase()));
         }
+        // Without some rights, other commands fail for want of what these would have written.
         if missing.is_empty() {
-            return Ok(());
+            return odd.map_or(Ok(()), |odd| Err(Unfit::Unavailable(odd)));
         }
         let channel = String::from_utf8_lossy(&args[1]).into_owned();
         Err(Unfit::Misfit(format!(
@@ -289,10 +288,14 @@ impl RedisStore {
         }
         // Or is it only away?
         self.link.command(Partition(0), &cmd("GET").arg(self.keys.format()).to_owned()).await?;
-        let channel = self.keys.channel(Partition(0));
+        let command = match self.options.topology {
+            Topology::Cluster => "ssubscribe",
+            Topology::Single | Topology::Sentinel { .. } => "psubscribe",
+        };
         Err(Unfit::Misfit(format!(
-            "the user cannot subscribe to channels like {}; give it the rights of docs/redis-acl.md",
-            String::from_utf8_lossy(&channel)
+            "the user of Redis may not subscribe to channels like {} (+{command}); give it the rights of \
+             docs/redis-acl.md",
+            String::from_utf8_lossy(&self.keys.channel(Partition(0)))
         )))
     }
 }

@@ -43,7 +43,7 @@ async fn commits_are_heard_with_their_numbers() {
             note: commit.note,
         };
         assert_eq!(next(&mut at_other).await, Change::Committed(change.clone()));
-        let own = CommittedChange { own: true, deltas: Vec::new(), note: Vec::new(), ..change };
+        let own = CommittedChange { own: true, ..change };
         assert_eq!(next(&mut at_one).await, Change::Committed(own));
     }
     // Checks have no number and are not told of.
