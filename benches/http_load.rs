@@ -1,7 +1,7 @@
 //! Acquire and release over HTTP: distinct resources, and one that everyone wants.
 
 use crate::client::{Client, grant};
-use crate::redis::Redis;
+use crate::redis::{Persistence, Redis};
 use crate::server::Server;
 use crate::table::{Latencies, row, time, title};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ const REDIS_OPERATIONS: usize = 300_000;
 pub(crate) async fn run() {
     title("HTTP: acquire and release, each counted as one operation");
     row("", &["ops/s", "of SET NX", "median", "p99"].map(String::from));
-    let redis = Redis::start();
+    let redis = Redis::start(Persistence::None);
     if redis.is_none() {
         println!("redis-server is not installed: no ratios");
     }
@@ -28,7 +28,7 @@ pub(crate) async fn run() {
     for connections in [64, 256] {
         let directory = tempfile::tempdir().expect("a directory");
         let server = Server::start(directory.path());
-        let (per_second, latencies) = contended(server.address, connections).await;
+        let (per_second, latencies) = contended(&[server.address], connections).await;
         server.kill();
         print(&format!("one resource, {connections} clients queue"), per_second, None, &latencies);
     }
@@ -38,7 +38,7 @@ pub(crate) async fn run() {
     }
 }
 
-fn print(name: &str, per_second: f64, set_nx: Option<f64>, latencies: &Latencies) {
+pub(crate) fn print(name: &str, per_second: f64, set_nx: Option<f64>, latencies: &Latencies) {
     let ratio = set_nx.map_or("-".to_owned(), |set_nx| format!("{:.2}", per_second / set_nx));
     row(
         name,
@@ -54,7 +54,7 @@ async fn gather(tasks: Vec<tokio::task::JoinHandle<Vec<Duration>>>, begun: Insta
     (samples.len() as f64 / begun.elapsed().as_secs_f64(), Latencies::new(samples))
 }
 
-async fn distinct(address: SocketAddr, connections: usize) -> (f64, Latencies) {
+pub(crate) async fn distinct(address: SocketAddr, connections: usize) -> (f64, Latencies) {
     let begun = Instant::now();
     let tasks = (0..connections).map(|connection| {
         tokio::spawn(async move {
@@ -78,9 +78,10 @@ async fn distinct(address: SocketAddr, connections: usize) -> (f64, Latencies) {
 }
 
 /// Everyone acquires the same resource, waits in its queue, and hands it on.
-async fn contended(address: SocketAddr, connections: usize) -> (f64, Latencies) {
+pub(crate) async fn contended(addresses: &[SocketAddr], connections: usize) -> (f64, Latencies) {
     let begun = Instant::now();
     let tasks = (0..connections).map(|connection| {
+        let address = addresses[connection % addresses.len()];
         tokio::spawn(async move {
             let mut client = Client::connect(address).await;
             let mut samples = Vec::new();

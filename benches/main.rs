@@ -1,5 +1,5 @@
 //! Figures, printed as a table: `cargo bench`. Names given as arguments choose sections:
-//! `cargo bench -- core http handoff memory startup`.
+//! `cargo bench -- core http redis handoff memory startup`.
 //!
 //! What depends on the machine is given as a ratio to `redis-benchmark` on the same machine in the
 //! same run. Servers are started and stopped by process id, on free ports, in temporary directories.
@@ -11,6 +11,7 @@ mod http_load;
 mod memory;
 mod redis;
 mod server;
+mod shared;
 mod soak;
 mod startup;
 mod table;
@@ -24,6 +25,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if wanted("http") {
         runtime.block_on(http_load::run());
+    }
+    if wanted("redis") {
+        runtime.block_on(shared::run());
     }
     if wanted("handoff") {
         runtime.block_on(handoff::run());

@@ -2,28 +2,96 @@
 
 use std::process::{Child, Command, Stdio};
 
-/// A redis-server without persistence.
+/// How a Redis keeps what it is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    None,
+    EverySecond,
+    Always,
+}
+
+impl Persistence {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "no persistence",
+            Self::EverySecond => "AOF every second",
+            Self::Always => "AOF always",
+        }
+    }
+}
+
+/// What a server has counted.
+pub(crate) struct Calls {
+    pub(crate) scripts: u64,
+    pub(crate) script_micros: u64,
+    pub(crate) others: u64,
+}
+
+/// A redis-server.
 pub(crate) struct Redis {
     child: Child,
     port: u16,
+    _directory: tempfile::TempDir,
 }
 
 impl Redis {
     /// `None` when redis-server is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    pub(crate) fn start(persistence: Persistence) -> Option<Self> {
+        let directory = tempfile::tempdir().ok()?;
+        let (append, sync) = match persistence {
+            Persistence::None => ("no", "no"),
+            Persistence::EverySecond => ("yes", "everysec"),
+            Persistence::Always => ("yes", "always"),
+        };
         let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
         let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", append])
+            .args(["--appendfsync", sync, "--dir"])
+            .arg(directory.path())
             .stdout(Stdio::null())
             .spawn()
             .ok()?;
-        let redis = Self { child, port };
+        let redis = Self { child, port, _directory: directory };
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(std::time::Instant::now() < deadline, "redis-server does not listen");
             std::thread::yield_now();
         }
         Some(redis)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The calls it has counted so far. Commands that a script runs count too, for themselves.
+    pub(crate) fn calls(&self) -> Calls {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "info", "commandstats"])
+            .output()
+            .expect("redis-cli runs");
+        let mut calls = Calls { scripts: 0, script_micros: 0, others: 0 };
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            let Some((name, rest)) = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':'))
+            else {
+                continue;
+            };
+            let number = |key: &str| {
+                rest.split(',').find_map(|part| part.strip_prefix(key)?.parse::<u64>().ok()).unwrap_or(0)
+            };
+            match name {
+                "evalsha" | "eval" => {
+                    calls.scripts += number("calls=");
+                    calls.script_micros += number("usec=");
+                }
+                // What only clients send, and never scripts.
+                "ping" | "wait" | "script|load" | "hello" | "client|setinfo" => {
+                    calls.others += number("calls=")
+                }
+                _ => {}
+            }
+        }
+        calls
     }
 
     /// Operations per second of `SET key value NX` over distinct keys.

@@ -14,9 +14,19 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[])
+    }
+
+    /// An instance on a shared Redis.
+    pub(crate) fn start_on(data_dir: &Path, redis: &str) -> Self {
+        Self::start_with(data_dir, &["--store", "redis", "--redis-url", redis, "--settle-window", "3100ms"])
+    }
+
+    fn start_with(data_dir: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lockkeeper"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");

@@ -11,7 +11,7 @@ use crate::resident::Kill;
 use crate::responder::Responder;
 use crate::shared::Shared;
 use actix::prelude::*;
-use lockkeeper_core::{Delta, ResourceId, Version};
+use lockkeeper_core::{Delta, Document, ResourceId, Version};
 use lockkeeper_store::{Committed, Loaded, Store, StoreError};
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -154,8 +154,9 @@ impl QueueActor {
     fn committed(&mut self, result: Result<Committed, StoreError>) {
         let (shared, id) = (&self.shared, self.id);
         let now = shared.store.now_in(id.partition());
+        let before = self.engine.document().and_then(Document::version);
         self.engine.committed_then(result, now, |document, effects| {
-            shared.view.publish(id, document);
+            shared.view.publish(id, document, before);
             recorder::events(&effects.events, &shared.tally);
             if let Some(document) = document {
                 shared.tokens.note(document.last_token());
@@ -173,14 +174,24 @@ impl QueueActor {
         if !self.engine.is_known() {
             return;
         }
-        self.shared.view.publish(self.id, self.engine.document());
+        let document = self.engine.document();
+        if document.is_some() || self.shared.store.shared().is_none() {
+            self.shared.view.publish(self.id, document, None);
+        }
     }
 }
 
 /// Reads the document. A shared store that lacks what this instance knows to be there, though its
 /// partition seems open, is not believed: that is for the custodian to settle.
 async fn load(shared: &Shared, store: &dyn Store, id: ResourceId) -> Result<Loaded, StoreError> {
+    let copy = shared.view.get(id);
     let mut loaded = store.load(id).await?;
+    if let (true, None, Some(copy)) = (store.shared().is_some(), &loaded.document, copy)
+        && !copy.is_live()
+    {
+        // Deleted by another instance, since nobody needed it any more.
+        shared.view.remove_copy(&copy);
+    }
     if store.shared().is_none() || !contradicts(shared, id, &loaded) {
         return Ok(loaded);
     }

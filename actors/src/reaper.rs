@@ -6,6 +6,7 @@
 use crate::locks::Locks;
 use crate::resident::Kill;
 use actix::prelude::*;
+use lockkeeper_core::rules::EMPTY_STAYS;
 use lockkeeper_core::{Command, ResourceId, Timestamp};
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::sync::Arc;
@@ -42,7 +43,14 @@ impl Reaper {
         let deadlines = shared.view.deadlines();
         let due = deadlines.take_due(now, BATCH_MAX);
         let full = due.len() == BATCH_MAX;
+        // Nothing is deleted before that: such entries come too early.
+        let deleting_from = shared.opened_at() + EMPTY_STAYS;
         for id in due {
+            let idle = shared.view.get(id).is_none_or(|document| !document.is_live());
+            if idle && now < deleting_from {
+                deadlines.put_back(id, deleting_from);
+                continue;
+            }
             if !self.settle(id) {
                 deadlines
                     .put_back(id, now + lockkeeper_core::Span::from_micros(RETRY_AFTER.as_micros() as u64));

@@ -174,7 +174,7 @@ async fn read_all(shared: &Shared) -> Result<(), StartError> {
                 Entry::Vacant(unknown) => *unknown.insert(shared.store.load(stored.id).await?.floor),
             };
             let document = read(stored, floor)?;
-            shared.view.publish(stored.id, Some(&document));
+            shared.view.publish(stored.id, Some(&document), None);
         }
         match page.next {
             Some(next) => from = Some(next),

@@ -11,7 +11,7 @@
 use crate::deadlines::Deadlines;
 use crate::recorder;
 use lockkeeper_core::resource::PARTITIONS;
-use lockkeeper_core::{Document, Partition, ResourceId, Span, Timestamp};
+use lockkeeper_core::{Document, Partition, ResourceId, Span, Timestamp, Version};
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -88,9 +88,13 @@ impl View {
         &self.deadlines
     }
 
-    /// A document has this durable state (`None`: there is none any more).
-    pub(crate) fn publish(&self, id: ResourceId, document: Option<&Document>) {
-        self.replace(id, document, Span::ZERO, |_| true);
+    /// A document has this durable state (`None`: there is none any more, after this version).
+    ///
+    /// On a store of this process's own its actor is the only one who publishes it. On a shared one
+    /// the follower does too, and may be faster.
+    pub(crate) fn publish(&self, id: ResourceId, document: Option<&Document>, before: Option<Version>) {
+        let version = document.map_or(before, Document::version);
+        self.replace(id, document, Span::ZERO, |known| !self.keeps_idle || known.version() <= version);
     }
 
     /// As [`View::publish`], unless the view has a newer one. It was told by others, whose actors

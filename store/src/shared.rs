@@ -35,7 +35,8 @@ pub struct CommittedChange {
     pub generation: u64,
     /// Numbers the commits of a partition without gaps (checks alone have no number).
     pub sequence: u64,
-    /// True when this store object itself made it; then deltas and note are left out.
+    /// True when this store object itself made it. Whoever asked for it may be gone by now, or may
+    /// not know that it landed.
     pub own: bool,
     /// What changed.
     pub deltas: Vec<Delta>,

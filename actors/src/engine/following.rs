@@ -18,8 +18,9 @@ impl<C: Client> Engine<C> {
         } else if self.followed_later.len() < FOLLOWED_LATER_MAX {
             // What is under way may rest on it already, or be refused because of it.
             self.followed_later.push_back(delta);
+        } else {
+            self.left_out = true;
         }
-        // One that is left out leaves a gap, which the next one shows, or the sweep.
     }
 
     /// The store was seen to have this version (`None`: to be absent). Call [`Engine::step`]
@@ -48,6 +49,9 @@ impl<C: Client> Engine<C> {
     pub(super) fn follow_what_waited(&mut self, now: Timestamp) {
         for delta in std::mem::take(&mut self.followed_later) {
             self.take_over(&delta, now);
+        }
+        if std::mem::take(&mut self.left_out) {
+            self.read_again();
         }
     }
 

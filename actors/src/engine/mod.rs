@@ -113,6 +113,8 @@ pub struct Engine<C> {
     confirmed: usize,
     /// Changes that others committed and that came while something was under way.
     followed_later: VecDeque<Delta>,
+    /// There were more of them than may wait.
+    left_out: bool,
     /// The copy was replaced or moved by others since [`Engine::take_moved`] was called.
     moved: bool,
     /// The store's generation, as last known.
@@ -158,6 +160,7 @@ impl<C: Client> Engine<C> {
             before_load: 0,
             confirmed: 0,
             followed_later: VecDeque::new(),
+            left_out: false,
             moved: false,
             generation: 0,
             waiters: Waiters::default(),

@@ -115,6 +115,10 @@ async fn read(shared: &Arc<Shared>, changed: &ChangedSince) -> Result<(), StoreE
     while let Some(result) = reads.next().await {
         result?;
     }
+    // The view may know more than an actor whose mailbox was full.
+    for (id, version) in &changed.documents {
+        tell(shared, *id, Some(*version));
+    }
     Ok(())
 }
 
@@ -156,10 +160,11 @@ fn caught_up(shared: &Shared, changed: &ChangedSince, begun: Instant) {
     let marker = changed.marker;
     let opened = shared.replica.change(marker.partition, |state| {
         let same = state.generation == Some(marker.generation);
+        let other = state.generation.is_some() && !same;
         state.sequence = if same { state.sequence.max(marker.sequence) } else { marker.sequence };
         state.generation = Some(marker.generation);
         state.compared_at = Some(begun);
-        state.sealed.take().is_some()
+        state.sealed.take().is_some() || other
     });
     if opened {
         shared.partition_opened(marker.partition, marker.generation);

@@ -84,61 +84,59 @@ impl Follower {
 
     /// Takes a commit over. False when the partition must be compared.
     fn committed(&self, partition: Partition, change: &CommittedChange) -> bool {
-        let gapless = self.shared.replica.change(partition, |state| {
+        let joined = change.deltas.iter().fold(true, |joined, delta| self.follow(delta) && joined);
+        if !change.own {
+            match Note::from_bytes(&change.note) {
+                Ok(note) => {
+                    let now = self.shared.store.now_in(partition);
+                    self.shared.log.append(now, note.events.into_iter().map(Occurrence::Entry));
+                }
+                Err(error) => tracing::error!(error, "another instance's events cannot be read"),
+            }
+        }
+        self.shared.replica.change(partition, |state| {
             if state.generation != Some(change.generation) {
                 // Of a comparison that is under way, or of a marker that is not known yet.
                 return false;
             }
-            if change.sequence == state.sequence + 1 {
+            // Only what is in the view counts: the sweep brings the rest.
+            if joined && change.sequence == state.sequence + 1 {
                 state.sequence = change.sequence;
             }
             change.sequence <= state.sequence
-        });
-        if change.own {
-            return gapless;
-        }
-        for delta in &change.deltas {
-            self.follow(delta);
-        }
-        match Note::from_bytes(&change.note) {
-            Ok(note) => {
-                let now = self.shared.store.now_in(partition);
-                self.shared.log.append(now, note.events.into_iter().map(Occurrence::Entry));
-            }
-            Err(error) => tracing::error!(error, "another instance's events cannot be read"),
-        }
-        gapless
+        })
     }
 
-    fn follow(&self, delta: &Delta) {
+    /// Brings a change into the view, whatever the document's actor makes of it, and tells the actor.
+    /// False when the view lacks what came before it.
+    fn follow(&self, delta: &Delta) -> bool {
         let shared = &self.shared;
-        let actor = shared.registry(delta.id).actors.lock().get(&delta.id).cloned();
-        if let Some(actor) = actor
-            && actor.try_send(Follow(delta.clone())).is_ok()
-        {
-            return;
-        }
         let copy = shared.view.get(delta.id);
-        match Document::followed(copy.as_deref(), delta, shared.store.known(delta.id.partition()).floor) {
+        let floor = shared.store.known(delta.id.partition()).floor;
+        let joined = match Document::followed(copy.as_deref(), delta, floor) {
             Ok(Followed::Changed(document, _)) => {
                 shared.tokens.note(document.last_token());
                 super::catch_up::publish(shared, &document);
+                true
             }
             Ok(Followed::Deleted) => {
                 if let Some(copy) = copy {
                     shared.view.remove_copy(&copy);
                 }
+                true
             }
-            Ok(Followed::Known) => {}
-            Ok(Followed::Gap) => {
-                let (shared, id) = (Arc::clone(shared), delta.id);
-                actix_rt::spawn(async move {
-                    if let Err(error) = super::catch_up::refresh(&shared, id).await {
-                        tracing::debug!(resource = %id, %error, "a document could not be read again; the sweep will");
-                    }
-                });
+            Ok(Followed::Known) => true,
+            Ok(Followed::Gap) => false,
+            Err(damaged) => {
+                tracing::error!(%damaged, "a change of another instance cannot be read");
+                false
             }
-            Err(damaged) => tracing::error!(%damaged, "a change of another instance cannot be read"),
+        };
+        let actor = shared.registry(delta.id).actors.lock().get(&delta.id).cloned();
+        match actor.map(|actor| actor.try_send(Follow(delta.clone()))) {
+            // Clients may wait there: the comparison tells the actor.
+            Some(Err(SendError::Full(_))) => false,
+            Some(Ok(()) | Err(SendError::Closed(_))) | None => joined,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::delta::{Field, FieldKind};
 use crate::entry::{EndReason, Ended, Former, Lock, Ticket};
 use crate::event::{Event, EventKind};
 use crate::id::Seq;
-use crate::rules::{ENDED_MAX, RETENTION, TOKEN_LIMIT};
+use crate::rules::{EMPTY_STAYS, ENDED_MAX, RETENTION, TOKEN_LIMIT};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -153,9 +153,12 @@ impl Document {
         }
     }
 
-    /// Deletes the document at the next commit if its time has come.
-    pub(crate) fn delete_if_old(&mut self, now: Timestamp) {
-        if self.ended.is_empty() && self.delete_at().is_some_and(|at| at <= now) {
+    /// Deletes the document at the next commit if its time has come. After an opening everyone has as
+    /// long again to come back with what they know: an older copy of a document that is gone already
+    /// would be taken for what the store had lost.
+    pub(crate) fn delete_if_old(&mut self, now: Timestamp, opened_at: Timestamp) {
+        let earliest = opened_at + EMPTY_STAYS;
+        if self.ended.is_empty() && self.delete_at().is_some_and(|at| at.max(earliest) <= now) {
             self.delete = true;
         }
     }

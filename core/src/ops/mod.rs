@@ -46,7 +46,7 @@ impl Document {
             Command::Show(seq) => self.show(*seq),
             Command::Settle => {
                 self.purge_ended(now, PURGE_PER_SETTLE);
-                self.delete_if_old(now);
+                self.delete_if_old(now, ctx.opened_at);
                 Ok(Reply::Done)
             }
         }

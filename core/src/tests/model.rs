@@ -51,7 +51,7 @@ impl Model {
         if matches!(command, Command::Settle) {
             self.purge(now, PURGE_PER_SETTLE);
             let idle = self.locks.is_empty() && self.queue.is_empty() && self.ended.is_empty();
-            if idle && self.stored && self.clock + EMPTY_STAYS <= now {
+            if idle && self.stored && self.clock.max(ctx.opened_at) + EMPTY_STAYS <= now {
                 self.deleting = true;
                 self.changed = true;
             }

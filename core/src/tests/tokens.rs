@@ -1,6 +1,6 @@
 //! Fencing tokens: a later grant has a greater one, over the whole life of a resource.
 
-use super::kit::{Room, SECOND, START, ask, resource};
+use super::kit::{INSTANT, Room, SECOND, START, ask, resource};
 use crate::rules::{EMPTY_STAYS, RETENTION, TOKEN_LIMIT};
 use crate::{Document, Span, Timestamp};
 
@@ -116,4 +116,22 @@ fn versions_never_come_back() {
     room.lock(&ask("b"));
     assert!(room.shelf.version.unwrap() > last);
     assert!(RETENTION < EMPTY_STAYS, "whoever may ask is answered before the document goes");
+}
+
+#[test]
+fn nothing_is_deleted_soon_after_an_opening() {
+    let mut room = Room::new();
+    let lock = room.lock(&ask("a"));
+    room.release(&lock).unwrap();
+    room.pass(EMPTY_STAYS);
+    // Whoever knows more of it must have the time to come back.
+    room.opened_at = room.now;
+    room.apply(crate::Command::Settle).unwrap();
+    assert!(room.shelf.version.is_some());
+    room.pass_almost(EMPTY_STAYS);
+    room.apply(crate::Command::Settle).unwrap();
+    assert!(room.shelf.version.is_some());
+    room.pass(INSTANT);
+    room.apply(crate::Command::Settle).unwrap();
+    assert!(room.shelf.version.is_none());
 }

@@ -8,6 +8,7 @@ use lockkeeper_core::{Partition, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 const PARTITIONS: usize = 256;
 
@@ -35,7 +36,7 @@ struct Servers {
 }
 
 impl Clocks {
-    pub(super) fn new(one_server: bool, window: std::time::Duration, skew_micros: i64) -> Self {
+    pub(super) fn new(one_server: bool, window: Duration, skew_micros: i64) -> Self {
         let window_micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
         // Until a server has been heard our own wall clock is the best guess; a commit decided by
         // a bad one is refused as late, with the right time.
@@ -48,6 +49,11 @@ impl Clocks {
     /// Our own clock, to note when a call is sent.
     pub(super) fn boot(&self) -> Boot {
         Boot(now_micros(self.skew_micros))
+    }
+
+    /// How long ago that was, sleep included.
+    pub(super) fn since(&self, boot: Boot) -> Duration {
+        Duration::from_micros((self.boot().0 - boot.0).max(0).unsigned_abs())
     }
 
     /// Takes note of a reply to a call that was sent at `sent`.
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn each_partition_goes_by_its_own_server() {
-        let clocks = Clocks::new(false, std::time::Duration::from_millis(500), 0);
+        let clocks = Clocks::new(false, Duration::from_millis(500), 0);
         let (near, far): (Arc<str>, Arc<str>) = ("near".into(), "far".into());
         let sent = clocks.boot();
         clocks.learn(Partition(1), &near, sent, Timestamp::from_micros(1_000_000_000_000));

@@ -25,6 +25,8 @@ const AGAIN_FIRST: Duration = Duration::from_millis(5);
 /// and at most.
 const AGAIN_MAX: Duration = Duration::from_millis(200);
 
+const SEALED_MEANWHILE: &str = "the partition was sealed before the answer came";
+
 /// A commit as it is sent, as often as it takes.
 struct Call {
     partition: Partition,
@@ -49,8 +51,12 @@ struct Found {
 
 /// A definite answer, or why there is none yet.
 enum Answer {
-    /// Carried out, on the server with this replication id.
-    Done(String),
+    /// Carried out, on the server with this replication id, while the partition had been found
+    /// sealed so often.
+    Done {
+        replication: String,
+        sealings: u64,
+    },
     Ended(Committed),
     Failed(StoreError),
     /// It may have been carried out.
@@ -63,14 +69,18 @@ impl RedisStore {
         let overloaded = StoreError::Overloaded { limit: COMMITS_MAX };
         let _permit = self.commits.try_acquire().map_err(|_| overloaded)?;
         let call = self.prepare(commit)?;
+        let sealings = self.partitions.sealings(call.partition);
         self.pauses.wait(call.deltas.iter().map(|delta| delta.id)).await;
-        let replication = match self.resolve(&call).await {
-            Answer::Done(replication) => replication,
+        let (replication, sealings) = match self.resolve(&call).await {
+            Answer::Done { replication, sealings } => (replication, sealings),
             Answer::Ended(committed) => return Ok(committed),
             Answer::Failed(error) => return Err(error),
             Answer::Unknown(cause) => return Err(StoreError::OutcomeUnknown(cause)),
         };
         self.wait_for_replicas(call.partition, &replication).await?;
+        if self.partitions.sealings(call.partition) != sealings {
+            return Err(StoreError::OutcomeUnknown(SEALED_MEANWHILE.into()));
+        }
         Ok(Committed::Done)
     }
 
@@ -115,11 +125,11 @@ impl RedisStore {
             Err(error) => return Answer::Failed(unavailable(error)),
         };
         self.learn_trip(begun.elapsed());
-        match self.understand(call, reply, unsure) {
+        match self.understand(call, reply, sealings, unsure) {
             // It was carried out, but perhaps by a server that is no longer believed: what was
             // known here has been written back without it.
-            Ok(Answer::Done(_)) if self.partitions.sealings(call.partition) != sealings => {
-                Answer::Unknown("the partition was sealed before the answer came".into())
+            Ok(Answer::Done { .. }) if self.partitions.sealings(call.partition) != sealings => {
+                Answer::Unknown(SEALED_MEANWHILE.into())
             }
             Ok(answer) => answer,
             Err(error @ StoreError::Refused(_)) => Answer::Failed(error),
@@ -127,7 +137,13 @@ impl RedisStore {
         }
     }
 
-    fn understand(&self, call: &Call, mut reply: Reply, unsure: bool) -> Result<Answer, StoreError> {
+    fn understand(
+        &self,
+        call: &Call,
+        mut reply: Reply,
+        sealings: u64,
+        unsure: bool,
+    ) -> Result<Answer, StoreError> {
         let numbers = self.numbers(call.partition, &mut reply)?;
         if reply.word == "SEALED" {
             return Ok(Answer::Failed(StoreError::Sealed(call.partition)));
@@ -148,11 +164,11 @@ impl RedisStore {
                 let (place, trip) = (read_place(&mut reply, call.deltas.len())?, reply.rest.number()?);
                 self.pauses.add(call.deltas[place].id, Duration::from_micros(trip));
             }
-            return Ok(Answer::Done(replication));
+            return Ok(Answer::Done { replication, sealings });
         }
         let found = read_found(&mut reply, call.deltas.len() + call.checks.len())?;
         if reply.word == "ALREADY" && call.is_what_was_found(&found) {
-            return Ok(Answer::Done(replication));
+            return Ok(Answer::Done { replication, sealings });
         }
         // Carried out and overtaken is not done: what was decided is no longer so.
         let unsure = reply.word == "ALREADY" || (unsure && !call.never_happened(&numbers, &found));

@@ -69,13 +69,9 @@ fn understand(keys: &Keys, incarnation: u64, channel: &[u8], message: &[u8]) -> 
 fn committed(incarnation: u64, partition: Partition, message: &[u8]) -> Option<CommittedChange> {
     let (sequence, rest) = split_number(message)?;
     let (generation, bytes) = split_number(rest)?;
-    // Our own changes are known here: nothing of them is decoded.
-    if payload::incarnation(bytes).ok()? == incarnation {
-        let (deltas, note) = (Vec::new(), Vec::new());
-        return Some(CommittedChange { partition, generation, sequence, own: true, deltas, note });
-    }
+    let own = payload::incarnation(bytes).ok()? == incarnation;
     let payload::Payload { deltas, note, .. } = payload::decode(bytes).ok()?;
-    Some(CommittedChange { partition, generation, sequence, own: false, deltas, note })
+    Some(CommittedChange { partition, generation, sequence, own, deltas, note })
 }
 
 fn split_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -99,7 +95,7 @@ mod tests {
         assert_eq!((change.sequence, change.generation, change.own), (12, 34, false));
         assert_eq!(change.note, b"note");
         let Some(Change::Committed(change)) = read(&message(7)) else { panic!("a commit") };
-        assert!(change.own && change.note.is_empty());
+        assert!(change.own);
         assert_eq!(read(b"M"), Some(Change::Marker(Partition(3))));
         assert_eq!(read(b"P"), None);
         for garbage in [&b""[..], b"12", b"12 34 ", b"x 34 \x80", b"12 34 garbage", b" "] {

@@ -27,6 +27,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// Commits that may be on their way at once.
 pub const COMMITS_MAX: usize = 4096;
+/// An answer that is seen after so many times the timeout of a call is not believed.
+const ANSWER_TIMEOUTS: u32 = 2;
 /// The round trip that is assumed before one was measured.
 const FIRST_TRIP: Duration = Duration::from_millis(1);
 /// Of the measured round trip, the latest counts as one of so many.
@@ -102,16 +104,17 @@ impl RedisStore {
     ) -> Result<Result<Reply, StoreError>, CallError> {
         let sent = self.clocks.boot();
         let answer = self.link.script_at(partition, script, keys, args).await?;
+        // A process that was held, or a machine that slept, finds answers that were true long ago.
+        let age = self.clocks.since(sent);
+        if age > self.options.timeout * ANSWER_TIMEOUTS {
+            let age = humantime::format_duration(age);
+            return Err(CallError::Unknown(format!("the answer was seen only after {age}")));
+        }
         Ok(self.heard(partition, sent, answer))
     }
 
     /// Takes note of what every reply tells.
-    pub(super) fn heard(
-        &self,
-        partition: Partition,
-        sent: Boot,
-        answer: Answer,
-    ) -> Result<Reply, StoreError> {
+    fn heard(&self, partition: Partition, sent: Boot, answer: Answer) -> Result<Reply, StoreError> {
         let reply = Reply::parse(answer.value)?;
         self.clocks.learn(partition, &answer.server, sent, reply.time);
         Ok(reply)

@@ -175,7 +175,8 @@ impl Link {
                 cluster.master_of(self.slot(partition), self.deadline()).await.map_err(wait::unknown)?
             }
         };
-        server.wait_replicas(replid, replicas, timeout).await
+        let key = format!("{}:w", tag(&self.prefix, partition));
+        server.wait_replicas(key, replid, replicas, timeout).await
     }
 
     async fn send(&self, partition: Partition, request: &Request<'_>) -> Result<Answer, CallError> {

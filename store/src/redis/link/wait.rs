@@ -1,11 +1,12 @@
 //! Waiting for replicas.
 //!
 //! `WAIT` counts the replicas that have all that the server had written when *the same connection*
-//! sent its last command before. On a connection of its own, which writes nothing, it would count
-//! for nothing; so a command goes ahead of it: after `INFO replication` (which says whether the
-//! server still lives the same life) the connection knows all commits that were answered before.
-//! Both go in one write. `WAIT` blocks its connection, so it has one to itself; and one `WAIT`
-//! serves all callers who came before it was sent.
+//! wrote last. On a connection of its own, which writes nothing, it would count for nothing (up to
+//! Redis 7.0 any command moves that mark, later only one that is replicated): so a small write goes
+//! ahead of it, after which the mark is behind all commits that were answered before; and `INFO
+//! replication`, which says whether the server still lives the same life. All go in one piece.
+//! `WAIT` blocks its connection, so it has one to itself; and one `WAIT` serves all callers who came
+//! before it was sent.
 
 use super::error::CallError;
 use super::server::Server;
@@ -19,6 +20,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long `WAIT`'s answer may take beyond the time it waits.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long the small write is kept.
+const WRITTEN_FOR_MILLIS: u64 = 60_000;
 
 /// Those who wait for a server's replicas.
 #[derive(Debug, Default)]
@@ -36,6 +40,8 @@ struct State {
 
 #[derive(Debug)]
 struct Waiter {
+    /// A key of a partition that this server keeps.
+    key: String,
     replid: String,
     replicas: u32,
     deadline: Instant,
@@ -46,13 +52,14 @@ impl Server {
     /// See [`Link::wait_replicas`](super::Link::wait_replicas).
     pub(super) async fn wait_replicas(
         self: &Arc<Self>,
+        key: String,
         replid: &str,
         replicas: u32,
         timeout: Duration,
     ) -> Result<u32, CallError> {
         let deadline = Instant::now() + timeout;
         let (answer, answered) = oneshot::channel();
-        let waiter = Waiter { replid: replid.to_owned(), replicas, deadline, answer };
+        let waiter = Waiter { key, replid: replid.to_owned(), replicas, deadline, answer };
         let served = {
             let mut state = self.waiters.state.lock();
             state.waiting.push(waiter);
@@ -133,13 +140,16 @@ async fn ask(wire: &Wire, waiting: &[Waiter]) -> Result<(String, u32), CallError
     let longest = waiting.iter().map(|waiter| waiter.deadline).max().unwrap_or(now) - now;
     // 0 would wait for ever.
     let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX).max(1);
-    let mut commands = Pipeline::with_capacity(2);
+    let key = waiting.first().map_or("", |waiter| waiter.key.as_str());
+    let mut commands = Pipeline::with_capacity(3);
+    commands.cmd("SET").arg(key).arg(1).arg("PX").arg(WRITTEN_FOR_MILLIS);
     commands.cmd("INFO").arg("replication").cmd("WAIT").arg(replicas).arg(millis);
     let deadline = now + longest + ANSWER_WITHIN;
     let mut values = wire.ask_all(&commands, deadline).await?.into_iter();
-    let (Some(info), Some(count)) = (values.next(), values.next()) else {
+    let (Some(written), Some(info), Some(count)) = (values.next(), values.next(), values.next()) else {
         return Err(unknown("no answer"));
     };
+    let _: String = answer(written)?;
     let info: String = answer(info)?;
     let count = answer(count)?;
     let replid = info.lines().find_map(|line| line.strip_prefix("master_replid:"));

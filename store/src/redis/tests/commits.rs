@@ -5,7 +5,8 @@ use crate::conformance::make::{id, on, stored, stored_version, ticket};
 use crate::contract::{Commit, Committed, Conflict, Store, StoreError};
 use crate::redis::store::COMMITS_MAX;
 use crate::redis::{RedisOptions, RedisStore};
-use crate::testing::{Direction, Proxy, RedisServer};
+use crate::shared::SharedStore;
+use crate::testing::{Direction, Proxy, RedisServer, until};
 use lockkeeper_core::{Delta, Span};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,6 +73,65 @@ async fn carried_out_and_overtaken_is_not_done() {
     let conflict = conflict(asked.await.unwrap());
     assert!(conflict.unsure, "{conflict:?}");
     assert_eq!(conflict.moved[0].version, Some(on(&*beside).version(id(1, 1), 3)));
+}
+
+#[tokio::test]
+async fn an_answer_from_before_a_sealing_is_asked_for_again() {
+    let (_server, proxy, behind, beside) = behind_proxy(Duration::from_secs(10)).await;
+    create(&beside, id(1, 1)).await;
+    let before = sequence(&beside, 1).await;
+    for is_sealed in [false, true] {
+        proxy.silence(Direction::ToClient);
+        let version = 1 + u64::from(is_sealed);
+        let commit = on(&*behind).changed(id(1, 1), Some(version), version + 1, vec![]);
+        let asked = tokio::spawn({
+            let behind = Arc::clone(&behind);
+            async move { behind.commit(commit).await }
+        });
+        while sequence(&beside, 1).await == before + version - 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // As if another call had found it sealed.
+        behind.partitions.sealed(id(1, 1).partition());
+        if is_sealed {
+            beside.seal(id(1, 1).partition(), beside.known(id(1, 1).partition()).generation).await.unwrap();
+        }
+        proxy.heal();
+        let outcome = asked.await.unwrap();
+        if is_sealed {
+            assert!(matches!(outcome, Err(StoreError::OutcomeUnknown(_))), "{outcome:?}");
+        } else {
+            assert_eq!(outcome, Ok(Committed::Done), "it is there still");
+        }
+        assert_eq!(sequence(&beside, 1).await, before + version);
+    }
+}
+
+#[tokio::test]
+async fn without_enough_replicas_it_is_done_and_unknown() {
+    let server = RedisServer::start();
+    let replica = server.start_replica();
+    until("the replica follows", Duration::from_secs(20), || {
+        replica.info("master_link_status").as_deref() == Some("up")
+    });
+    let mut place = Place::on(&server);
+    place.options.min_replicas = 1;
+    place.options.wait_timeout = SHORT;
+    let store = joined(&place).await;
+    create(&store, id(1, 1)).await;
+    let confirm = |version| store.commit(on(&*store).checking(vec![(id(1, 1), Some(version))]));
+    assert_eq!(confirm(1).await, Ok(Committed::Done));
+    replica.pause();
+    let change = store.commit(on(&*store).changed(id(1, 1), Some(1), 2, vec![])).await;
+    assert!(matches!(change, Err(StoreError::OutcomeUnknown(_))), "{change:?}");
+    assert_eq!(stored_version(&*store, id(1, 1)).await, Some(on(&*store).version(id(1, 1), 2)));
+    let unconfirmed = confirm(2).await;
+    assert!(matches!(unconfirmed, Err(StoreError::OutcomeUnknown(_))), "{unconfirmed:?}");
+    replica.resume();
+    let begun = Instant::now();
+    while confirm(2).await != Ok(Committed::Done) {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+    }
 }
 
 #[tokio::test]

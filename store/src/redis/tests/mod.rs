@@ -2,6 +2,7 @@
 
 mod commits;
 mod conforming;
+mod failover;
 mod fitness;
 mod following;
 mod loss;
