@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// Violations that are told of; the first one is usually the cause of the others.
-const TOLD: usize = 5;
+const TOLD: usize = 3;
 /// Operations that an excerpt shows around the one at which it showed.
-const EXCERPT: usize = 40;
+const EXCERPT: usize = 24;
 
 /// Where a run's servers live. Kept if the test fails in any way.
 pub(super) struct RunDir(Option<TempDir>);
@@ -59,7 +59,16 @@ pub(super) fn fail(plan: &Plan, tally: &Tally, failure: &Failure, violations: &[
         plan.seed,
         plan.topology
     );
-    for violation in violations.iter().take(TOLD) {
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for violation in violations {
+        *counts.entry(violation.promise).or_default() += 1;
+    }
+    let _ = writeln!(text, "broken: {counts:?}\n");
+    // The first of each kind, and then others.
+    let first = |promise: &str| violations.iter().position(|violation| violation.promise == promise);
+    let mut chosen: Vec<usize> = counts.keys().filter_map(|promise| first(promise)).collect();
+    chosen.extend((0..violations.len()).filter(|number| first(violations[*number].promise) != Some(*number)));
+    for violation in chosen.into_iter().take(TOLD.max(counts.len())).map(|number| &violations[number]) {
         let _ = writeln!(text, "== {}: {}", violation.promise, violation.what);
         let _ = writeln!(text, "{}", excerpt(failure.history(), violation));
     }

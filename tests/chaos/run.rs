@@ -19,15 +19,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an attended client may be silent.
-const ABANDON_AFTER: Duration = Duration::from_secs(3);
+const ABANDON_AFTER: Duration = Duration::from_secs(2);
 /// The store's own default.
 const LEASE_GRACE: Duration = Duration::from_secs(1);
 /// Shorter times than a real service has, so that minutes do for what else takes hours.
 const SETTINGS: [&str; 6] = [
     "sweep-interval=1s",
     "health.interval=500ms",
-    "queue.abandon-after=3s",
-    "queue.claim-within=5s",
+    "queue.abandon-after=2s",
+    "queue.claim-within=3s",
     "drain-timeout=3s",
     "actors.rest-after=2s",
 ];

@@ -1,7 +1,7 @@
 //! What a run did, in numbers: a run in which nothing happens proves nothing.
 
 use super::faults::Outcome;
-use super::history::History;
+use super::history::{Answer, At, History, Op};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub(super) struct Tally {
     answers: BTreeMap<String, usize>,
     longest_recovery: Duration,
     after: String,
+    /// The longest time during the faults in which nobody anywhere was granted anything.
+    longest_outage: Duration,
 }
 
 impl Tally {
@@ -28,6 +30,14 @@ impl Tally {
         self.handoffs += handoffs;
         for fault in &history.faults {
             *self.faults.entry(fault.name).or_default() += 1;
+        }
+        let calm = history.calm_since.unwrap_or(At::MAX);
+        let granted = |op: &&Op| matches!(op.answer, Answer::Acquired { .. }) && op.answered <= calm;
+        let granted = history.ops.iter().filter(granted);
+        let mut granted: Vec<At> = granted.map(|op| op.answered).collect();
+        granted.sort_unstable();
+        for pair in granted.windows(2) {
+            self.longest_outage = self.longest_outage.max(Duration::from_micros(pair[1] - pair[0]));
         }
         for op in &history.ops {
             *self.answers.entry(op.answer.word()).or_default() += 1;
@@ -44,11 +54,11 @@ impl Tally {
     pub(super) fn brief(&self) -> String {
         let faults: usize = self.faults.values().sum();
         format!(
-            "{} operations, {} grants, {} handoffs, {faults} faults, longest recovery {:.1}s",
+            "{} operations, {} grants, {} handoffs, {faults} faults, longest outage {:.1}s",
             self.operations,
             self.grants,
             self.handoffs,
-            self.longest_recovery.as_secs_f64()
+            self.longest_outage.as_secs_f64()
         )
     }
 }
@@ -62,6 +72,8 @@ impl fmt::Display for Tally {
         let longest = self.longest_recovery.as_secs_f64();
         let after = if self.after.is_empty() { "-" } else { &self.after };
         writeln!(f, "longest recovery  {longest:.3}s after: {after}")?;
+        let outage = self.longest_outage.as_secs_f64();
+        writeln!(f, "longest outage    {outage:.3}s without any grant")?;
         writeln!(f, "faults")?;
         for (fault, count) in &self.faults {
             writeln!(f, "  {count:>7}  {fault}")?;

@@ -12,10 +12,10 @@ use crate::chaos::history::{At, Mode, Op};
 use std::collections::BTreeMap;
 
 /// The time in which a lock was certainly there or relied upon.
-struct Life<'a> {
+pub(super) struct Life<'a> {
     id: &'a str,
-    from: At,
-    to: At,
+    pub(super) from: At,
+    pub(super) to: At,
     mode: Mode,
     first: &'a Op,
 }
@@ -35,7 +35,7 @@ pub(super) fn belief(facts: &Facts<'_>, entry: &Entry<'_>) -> At {
     until.max().unwrap_or(0)
 }
 
-fn life<'a>(facts: &Facts<'a>, id: &'a str, entry: &Entry<'a>) -> Option<Life<'a>> {
+pub(super) fn life<'a>(facts: &Facts<'a>, id: &'a str, entry: &Entry<'a>) -> Option<Life<'a>> {
     let first = *entry.alive.iter().min_by_key(|op| op.answered)?;
     let certain = entry.alive.iter().map(|op| op.invoked).max().unwrap_or(0);
     let to = certain.max(belief(facts, entry).min(entry.cut()));

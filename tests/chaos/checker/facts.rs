@@ -121,11 +121,6 @@ impl<'a> Facts<'a> {
                     self.entry(id).ended.push((op, "cancelled"));
                 }
             }
-            Answer::Listed(locks) if matches!(op.call, Call::ListStored) => {
-                for lock in locks {
-                    self.entry(&lock.id).alive.push(op);
-                }
-            }
             Answer::Refused { status: 410, code, .. } => {
                 if let Some(id) = op.call.subject() {
                     self.entry(id).ended.push((op, code));

@@ -11,6 +11,7 @@ mod facts;
 mod handoff;
 mod idempotence;
 mod kit;
+mod lists;
 mod liveness;
 mod survival;
 mod tests;
@@ -62,6 +63,7 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
     idempotence::check(&facts, &mut found);
     denials::check(&facts, &mut found);
     handoff::check(&facts, &mut found);
+    lists::check(&facts, &mut found);
     liveness::check(&facts, &mut found);
     found.sort_by_key(|violation| violation.at);
     found

@@ -19,8 +19,12 @@ pub(in crate::chaos) async fn strike_store(faults: Arc<Faults>, mut dice: Dice, 
     let mut menu = until.store_faults;
     dice.shuffle(&mut menu);
     while !menu.is_empty() || Instant::now() < until.at {
-        tokio::time::sleep(dice.millis(300, 2000)).await;
-        let fault = menu.pop().unwrap_or_else(|| dice.pick(all));
+        tokio::time::sleep(dice.millis(500, 4000)).await;
+        // While all is written back nothing else happens: losses now and then are enough.
+        let fault = menu.pop().unwrap_or_else(|| match dice.pick(all) {
+            fault if fault.loses_data() => dice.pick(all),
+            fault => fault,
+        });
         let all_awake = fault.loses_data() && dice.percent(AWAKE_PERCENT);
         let _awake = if all_awake { Some(faults.awake.write().await) } else { None };
         dice = strike(&faults, fault, dice).await;

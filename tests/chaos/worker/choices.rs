@@ -15,8 +15,8 @@ impl Worker {
             0..3 => 0,
             // Shorter than most pauses and outages.
             3..8 => 400 + 200 * dice.below(5) as u64,
-            8..14 => 2000,
-            14..18 => 5000,
+            8..15 => 2000,
+            15..18 => 5000,
             // Longer than all of them.
             _ => 30_000,
         };
@@ -33,7 +33,7 @@ impl Worker {
             priority: dice.pick(&[0, 1, 1, 1, 1, 1, 2, 3]),
             ttl_ms,
             queue,
-            queue_timeout_ms: dice.pick(&[600, 3000, 8000, 20_000]),
+            queue_timeout_ms: dice.pick(&[600, 4000, 8000, 20_000, 20_000]),
             attended: dice.percent(80),
             reentrant: dice.percent(70),
             request_id: repeatable.then(|| format!("r{number}").into()),

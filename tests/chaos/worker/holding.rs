@@ -19,7 +19,7 @@ impl Worker {
         let until = Instant::now() + self.choose_time(ask, hot);
         let parting = match self.dice.below(10) {
             0 => Parting::ByPull,
-            1 if ask.ttl_ms > 0 && ask.ttl_ms <= 5000 => Parting::Vanish,
+            1 if ask.ttl_ms > 0 && ask.ttl_ms <= if hot { 2000 } else { 5000 } => Parting::Vanish,
             _ => Parting::Release,
         };
         // The lease may have begun long before its answer came: whoever waited renews first.
@@ -38,24 +38,37 @@ impl Worker {
         }
     }
 
+    /// Somebody who does not know that it is over asks once more: it hears why, and gets nothing new.
+    pub(super) async fn look_back(&mut self, ask: &Arc<Ask>, lock: &LockSeen) {
+        self.pause(0, 300).await;
+        let call = self.ask_about(ask, lock);
+        self.ask(call).await;
+    }
+
+    /// A request that speaks of this very lock.
+    fn ask_about(&mut self, ask: &Arc<Ask>, lock: &LockSeen) -> Call {
+        match self.dice.below(10) {
+            0..6 => Call::Renew { id: Arc::clone(&lock.id), token: lock.token },
+            6..8 if ask.request_id.is_some() => Call::Acquire { ask: Arc::clone(ask), wait_ms: 0 },
+            _ => Call::Show { id: Arc::clone(&lock.id) },
+        }
+    }
+
     /// How long it works: at times longer than its lease.
     fn choose_time(&mut self, ask: &Ask, hot: bool) -> Duration {
-        if self.dice.percent(6) && ask.ttl_ms > 0 {
+        if self.dice.percent(if hot { 3 } else { 10 }) && ask.ttl_ms > 0 {
             return Duration::from_millis(ask.ttl_ms.min(5000)) + self.dice.millis(0, 1500);
         }
-        if hot { self.dice.millis(0, 250) } else { self.dice.millis(0, 4000) }
+        if hot { self.dice.millis(0, 150) } else { self.dice.millis(0, 2500) }
     }
 
     /// Something that a holder does; false when it hears that the lock is gone.
     async fn use_it(&mut self, ask: &Arc<Ask>, lock: &LockSeen) -> bool {
-        let call = match self.dice.below(10) {
-            0..6 => Call::Renew { id: Arc::clone(&lock.id), token: lock.token },
-            6..8 => Call::Show { id: Arc::clone(&lock.id) },
-            // Asking again for what it has: the same request, or re-entry.
-            _ if ask.request_id.is_some() || ask.reentrant => {
-                Call::Acquire { ask: Arc::clone(ask), wait_ms: 0 }
-            }
-            _ => Call::Show { id: Arc::clone(&lock.id) },
+        let call = if ask.request_id.is_none() && ask.reentrant && self.dice.percent(20) {
+            // Another request of the same owner: it re-enters.
+            Call::Acquire { ask: Arc::clone(ask), wait_ms: 0 }
+        } else {
+            self.ask_about(ask, lock)
         };
         let answer = self.ask(call).await;
         match answer {
@@ -84,7 +97,7 @@ impl Worker {
             if ask.ttl_ms > 0 && ask.ttl_ms <= 5000 && self.chance(20) {
                 return;
             }
-            self.pause(20, 250).await;
+            self.pause(50, 400).await;
         }
     }
 }

@@ -37,6 +37,9 @@ impl Worker {
             let _care = world.care_for(&ask.owner);
             if let Some(lock) = self.obtain(&ask).await {
                 self.hold(&ask, &lock, hot).await;
+                if self.chance(25) {
+                    self.look_back(&ask, &lock).await;
+                }
             }
             self.pause(10, 150).await;
         }

@@ -20,7 +20,7 @@ impl Worker {
             if self.is_hopeless() || (!owed && (self.dice.percent(15) || self.world.is_calm())) {
                 return None;
             }
-            self.pause(20, 250).await;
+            self.pause(50, 400).await;
         }
     }
 

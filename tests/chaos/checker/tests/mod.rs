@@ -3,6 +3,7 @@
 
 mod ends;
 mod exclusion;
+mod lists;
 mod liveness;
 mod losses;
 mod requests;
