@@ -1,6 +1,7 @@
 //! Clients that go away while their request waits.
 
-use crate::support::{Client, Raw, TestServer, acquire_body, eventually, is_problem};
+use super::TestServer;
+use crate::support::{Client, Raw, acquire_body, eventually, is_problem};
 use serde_json::{Value, json};
 
 async fn tickets(client: &Client) -> Vec<Value> {
@@ -54,8 +55,7 @@ async fn with_a_request_id_the_place_is_kept_and_can_be_asked_for() {
     let ticket = until_waiting(&client, 1).await.remove(0);
     drop(raw);
     eventually("the server notices", async || {
-        let metrics = client.get("/metrics").await.text;
-        metrics.contains("atlantis_enhanced_locking_client_gone_total 1").then_some(())
+        (client.metric("atlantis_enhanced_locking_client_gone_total ").await? == 1.0).then_some(())
     })
     .await;
     assert_eq!(tickets(&client).await[0]["id"], ticket["id"]);
@@ -74,14 +74,12 @@ async fn a_poll_that_breaks_off_keeps_the_ticket() {
     let mut raw = Raw::connect(server.address()).await;
     raw.ask("GET", &format!("/api/v1/tickets/{}?wait=50s", ticket["id"].as_str().unwrap())).await;
     eventually("the poll waits", async || {
-        let metrics = client.get("/metrics").await.text;
-        metrics.contains("atlantis_enhanced_locking_waiting_clients 1").then_some(())
+        (client.metric("atlantis_enhanced_locking_waiting_clients ").await? == 1.0).then_some(())
     })
     .await;
     drop(raw);
     eventually("the server notices", async || {
-        let metrics = client.get("/metrics").await.text;
-        metrics.contains("atlantis_enhanced_locking_waiting_clients 0").then_some(())
+        (client.metric("atlantis_enhanced_locking_waiting_clients ").await? == 0.0).then_some(())
     })
     .await;
     assert_eq!(client.release(&lock).await.body["granted_to"]["state"], "reserved");

@@ -1,7 +1,7 @@
 //! `POST /api/v1/locks` and `GET /api/v1/locks/{id}` on resources that are free or held.
 
-use super::{LOCK, NOBODY, is_ulid};
-use crate::support::{TestServer, has_members, is_problem, is_time, millis_of};
+use super::{LOCK, NOBODY, TestServer, is_ulid};
+use crate::support::{has_members, is_problem, is_time, millis_of};
 use serde_json::{Value, json};
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Bad input for every endpoint: what is said, which field is named, and that nothing changed.
 
-use super::NOBODY;
-use crate::support::{Client, TestServer, acquire_body, is_problem};
+use super::{NOBODY, TestServer};
+use crate::support::{Client, acquire_body, is_problem};
 use serde_json::{Map, Value, json};
 
 /// The refusal is a 400 that names exactly these fields.

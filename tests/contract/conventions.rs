@@ -1,7 +1,7 @@
 //! What all answers have in common, and what every door must withstand.
 
-use super::NOBODY;
-use crate::support::{Raw, TestServer, acquire_body, is_problem};
+use super::{NOBODY, TestServer};
+use crate::support::{Raw, acquire_body, is_problem};
 use serde_json::json;
 
 /// More than a body may have.
@@ -252,7 +252,7 @@ async fn pipelined_requests_are_answered_in_order() {
 
 #[tokio::test]
 async fn what_is_not_http_does_not_hurt() {
-    let server = TestServer::start(&["--set", "http.header-timeout=200ms"]);
+    let server = TestServer::start(&["--set", "http.header-timeout=1s"]);
     for bytes in [
         &b"\x00\x01\x02\x03\r\n\r\n"[..],
         b"GET\r\n\r\n",

@@ -1,11 +1,13 @@
 //! `GET /api/v1/events`: server-sent events, resumed where they broke off.
 
-use crate::support::{EventStream, TestServer, eventually, has_members, is_problem, is_time};
+use super::TestServer;
+use crate::support::{EventStream, eventually, has_members, is_problem, is_time};
 use serde_json::json;
 
-/// The stream is registered with the server: what happens from now on is on it.
+/// The stream is registered with the server: what happens from now on is on it. With several
+/// instances always with the same one, which alone knows its numbers.
 async fn open(server: &TestServer, query: &str, last: Option<&str>) -> EventStream {
-    EventStream::open(&server.client(), query, last).await
+    EventStream::open(&server.client_of_one(), query, last).await
 }
 
 #[tokio::test]
@@ -145,7 +147,7 @@ async fn an_idle_stream_is_kept_alive() {
 #[tokio::test]
 async fn streams_are_bounded_and_freed_when_the_reader_leaves() {
     let server = TestServer::start(&["--set", "events.max-subscribers=1"]);
-    let client = server.client();
+    let client = server.client_of_one();
     let stream = open(&server, "", None).await;
     is_problem(&client.get("/api/v1/events").await, 503, "overloaded");
     drop(stream);

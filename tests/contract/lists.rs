@@ -1,7 +1,7 @@
 //! `GET /api/v1/locks`: filters, order, pages.
 
-use super::LOCK;
-use crate::support::{Client, TestServer, has_members, is_problem, is_time};
+use super::{LOCK, TestServer};
+use crate::support::{Client, has_members, is_problem, is_time};
 use serde_json::{Value, json};
 
 async fn list(client: &Client, query: &str) -> Value {

@@ -1,7 +1,11 @@
 //! The contract of the HTTP door, spoken from outside: a module per route family.
+//!
+//! Each is there twice: here with one instance and its embedded store, and in `any_instance` with
+//! three instances on one Redis, where each request goes to the next.
 
 mod absent;
 mod acquire;
+mod any_instance;
 mod bad_input;
 mod conventions;
 mod events;
@@ -17,6 +21,8 @@ mod reentry;
 mod release;
 mod request_ids;
 mod waiting;
+
+use crate::support::TestServer;
 
 /// Members of a lock that the contract names.
 const LOCK: &[&str] = &[
@@ -57,5 +63,5 @@ fn is_ulid(value: &serde_json::Value) -> bool {
     value.as_str().is_some_and(|text| text.len() == 26 && text.chars().all(|c| alphabet.contains(c)))
 }
 
-/// An id of the right form that nothing has.
-const NOBODY: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+/// An id of the right form that nothing has. Of a time to come: no store can have lost it.
+const NOBODY: &str = "7ZZZZZZZZZTSV4RRFFQ69G5FAV";

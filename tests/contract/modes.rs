@@ -1,6 +1,7 @@
 //! Modes: exclusive, shared, counted.
 
-use crate::support::{TestServer, is_problem};
+use super::TestServer;
+use crate::support::is_problem;
 use serde_json::json;
 
 #[tokio::test]

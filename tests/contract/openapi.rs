@@ -1,7 +1,6 @@
 //! The description of the API, and the page that shows it without a network.
 
-use super::NOBODY;
-use crate::support::TestServer;
+use super::{NOBODY, TestServer};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 

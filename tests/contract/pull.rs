@@ -1,6 +1,7 @@
 //! `POST /api/v1/locks/release-by-pull`: everything of one pull request, and nothing else.
 
-use crate::support::{Client, TestServer, is_problem, millis_of};
+use super::TestServer;
+use crate::support::{Client, is_problem, millis_of};
 use serde_json::{Value, json};
 
 fn body(namespace: &str, path: &str, pull: u64) -> Value {

@@ -1,7 +1,7 @@
 //! Tickets: order, places, timeouts, cancelling, and why one waits.
 
-use super::{NOBODY, TICKET, is_ulid};
-use crate::support::{Client, TestServer, eventually, has_members, is_problem, millis_of};
+use super::{NOBODY, TICKET, TestServer, is_ulid};
+use crate::support::{Client, eventually, has_members, is_problem, millis_of};
 use serde_json::{Value, json};
 
 /// Releases the lock and claims what was granted by it; its owner.

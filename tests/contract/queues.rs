@@ -1,7 +1,7 @@
 //! `GET /api/v1/queues`, one or all, by id, by fields, by key.
 
-use super::{LOCK, TICKET};
-use crate::support::{TestServer, has_members, is_problem};
+use super::{LOCK, TICKET, TestServer};
+use crate::support::{has_members, is_problem};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Re-entry: one lock or ticket per resource and owner.
 
-use crate::support::{TestServer, millis_of};
+use super::TestServer;
+use crate::support::millis_of;
 use serde_json::json;
 
 #[tokio::test]

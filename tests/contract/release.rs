@@ -1,7 +1,7 @@
 //! Releasing: by the holder's token, and by force.
 
-use super::{LOCK, NOBODY};
-use crate::support::{TestServer, has_members, is_problem, is_time};
+use super::{LOCK, NOBODY, TestServer};
+use crate::support::{has_members, is_problem, is_time};
 use serde_json::{Value, json};
 
 fn path(lock: &Value) -> String {
@@ -107,8 +107,7 @@ async fn an_operator_ends_a_lock_and_the_audit_file_says_why() {
         is_problem(&refused, 400, "invalid_request");
         assert_eq!(refused.fields(), [field], "{body}");
     }
-    let audit = server.data_dir().join("audit.jsonl");
-    assert_eq!(std::fs::read_to_string(&audit).unwrap(), "", "nothing was forced yet");
+    assert_eq!(server.audit(), "", "nothing was forced yet");
 
     let reply = client.post(&force, json!({"reason": "the runner is \"gone\""})).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -121,7 +120,7 @@ async fn an_operator_ends_a_lock_and_the_audit_file_says_why() {
         assert!(gone.body["detail"].as_str().unwrap().contains("gone"), "the reason is told: {}", gone.text);
     }
 
-    let text = std::fs::read_to_string(&audit).unwrap();
+    let text = server.audit();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!lines.is_empty() && text.ends_with('\n'));
     let whole = lines[0].to_string();

@@ -1,6 +1,7 @@
 //! Request ids: repeating a request tells what became of it.
 
-use crate::support::{TestServer, acquire_body, eventually, is_problem};
+use super::TestServer;
+use crate::support::{acquire_body, eventually, is_problem};
 use serde_json::{Value, json};
 
 fn with(id: &str, more: Value) -> Value {

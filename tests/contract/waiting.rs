@@ -1,16 +1,14 @@
 //! Long polls, handoff to the client that waits, and grants to clients that are away.
 
-use crate::support::{Client, Reply, TestServer, eventually, is_problem, millis_of};
+use super::TestServer;
+use crate::support::{Client, Reply, eventually, is_problem, millis_of};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// The server knows of this many clients that wait.
 async fn waiting(client: &Client, number: u64) {
     eventually("clients wait", async || {
-        let metrics = client.get("/metrics").await.text;
-        let line =
-            metrics.lines().find(|line| line.starts_with("atlantis_enhanced_locking_waiting_clients "))?;
-        let waiting: f64 = line.rsplit(' ').next()?.parse().ok()?;
+        let waiting = client.metric("atlantis_enhanced_locking_waiting_clients ").await?;
         (waiting == number as f64).then_some(())
     })
     .await;
@@ -35,7 +33,8 @@ async fn a_release_hands_the_lock_to_the_client_that_waits() {
     waiting(&client, 1).await;
     let released = client.release(&lock).await;
     let next = &released.body["granted_to"];
-    assert_eq!((&next["owner"]["id"], &next["state"]), (&json!("me"), &json!("held")), "{}", released.text);
+    let handed_over = (&json!("me"), &json!(TestServer::HANDED_OVER));
+    assert_eq!((&next["owner"]["id"], &next["state"]), handed_over, "{}", released.text);
     let got = waits.await.unwrap().lock();
     assert_eq!((&got["id"], &got["state"]), (&next["id"], &json!("held")));
     assert!(got["fencing_token"].as_u64() > lock["fencing_token"].as_u64());
@@ -200,7 +199,8 @@ async fn several_may_wait_with_one_ticket() {
 #[tokio::test]
 async fn too_many_waiting_clients_are_refused() {
     let server = TestServer::start(&["--set", "http.max-waiting=1"]);
-    let client = server.client();
+    // Each instance has its own clients.
+    let client = server.client_of_one();
     let lock = client.lock("a", "holder", json!({})).await;
     let waits = acquire(&client, "a", "first", json!({"queue": true, "wait": "50s"}));
     waiting(&client, 1).await;

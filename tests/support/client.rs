@@ -1,6 +1,8 @@
 //! A client that speaks the contract and nothing else.
 
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An HTTP answer.
 #[derive(Clone, Debug)]
@@ -53,26 +55,52 @@ async fn reply(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
     Ok(Reply { status, headers, body, text })
 }
 
-/// A client of one server.
+/// A client of one server, or of several in turn.
 #[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    url: String,
+    urls: Arc<[String]>,
+    turn: Arc<AtomicUsize>,
 }
 
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
+        Self::of_all(&[url])
+    }
+
+    /// Each request goes to the next of these servers.
+    pub(crate) fn of_all(urls: &[&str]) -> Self {
         // Only http is spoken here, but the library wants a provider and certificates to be named.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder().timeout(std::time::Duration::from_secs(90)).no_proxy();
         let http = builder.tls_certs_only([]).build().unwrap();
-        Self { http, url: url.to_owned() }
+        let urls = urls.iter().map(ToString::to_string).collect();
+        Self { http, urls, turn: Arc::default() }
+    }
+
+    /// The server whose turn it is.
+    fn next_url(&self) -> &str {
+        &self.urls[self.turn.fetch_add(1, Ordering::Relaxed) % self.urls.len()]
+    }
+
+    fn request_to(&self, url: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        self.http.request(method, format!("{url}{path}"))
     }
 
     /// The library's request, for what the methods below do not offer.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        self.http.request(method, format!("{}{path}", self.url))
+        self.request_to(self.next_url(), method, path)
+    }
+
+    /// A request to the next server. What is answered from a server's own view may be a moment
+    /// behind what another server acknowledged; asking for the truth first brings it up to date.
+    async fn request_of_now(&self, method: &str, path: &str) -> reqwest::Result<reqwest::RequestBuilder> {
+        let url = self.next_url();
+        if self.urls.len() > 1 && method == "GET" && is_of_the_view(path) {
+            self.request_to(url, "GET", "/api/v1/locks?consistent=true&limit=1").send().await?;
+        }
+        Ok(self.request_to(url, method, path))
     }
 
     /// Sends a request; an error means that no whole answer came.
@@ -82,7 +110,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> reqwest::Result<Reply> {
-        let mut request = self.request(method, path);
+        let mut request = self.request_of_now(method, path).await?;
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -127,6 +155,25 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, None).await
+    }
+
+    /// The same of each server.
+    pub(crate) async fn get_from_each(&self, path: &str) -> Vec<Reply> {
+        let mut replies = Vec::new();
+        for url in self.urls.iter() {
+            let got = reply(self.request_to(url, "GET", path)).await;
+            replies.push(got.unwrap_or_else(|error| panic!("GET {path}: {error}")));
+        }
+        replies
+    }
+
+    /// A metric, added up over all servers; `None` where it is not exported.
+    pub(crate) async fn metric(&self, line: &str) -> Option<f64> {
+        let replies = self.get_from_each("/metrics").await;
+        let values = replies.iter().filter_map(|reply| {
+            reply.text.lines().find_map(|text| text.strip_prefix(line)?.trim().parse::<f64>().ok())
+        });
+        values.reduce(|one, other| one + other)
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
@@ -189,6 +236,15 @@ impl Client {
         let (id, token) = (lock["id"].as_str().unwrap_or_default(), &lock["fencing_token"]);
         self.delete(&format!("/api/v1/locks/{id}?fencing_token={token}")).await
     }
+}
+
+/// Answered from the server's own view of all resources.
+fn is_of_the_view(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    ["/api/v1/locks", "/api/v1/tickets", "/api/v1/why", "/api/locks/queue-status", "/api/v1/stats"]
+        .contains(&path)
+        || path.starts_with("/api/v1/queues")
+        || path.ends_with("/why")
 }
 
 /// The body of an acquire.

@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod client;
 mod events;
+mod instances;
 mod raw;
 mod server;
 
@@ -11,6 +12,7 @@ pub(crate) use check::{has_members, is_problem, is_time, members, millis_of};
 pub(crate) use cli::{Cli, finish};
 pub(crate) use client::{Client, Reply, acquire_body};
 pub(crate) use events::EventStream;
+pub(crate) use instances::ThreeInstances;
 pub(crate) use raw::Raw;
 pub(crate) use server::{TestServer, lockkeeper, serve_command};
 

@@ -49,27 +49,15 @@ impl TestServer {
         }
     }
 
+    /// Starts a server in a directory of its own, without waiting for it.
+    pub(crate) fn spawn(flags: &[&str]) -> Starting {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().join("data");
+        Starting::spawn(path, flags.iter().map(ToString::to_string).collect(), Some(directory))
+    }
+
     fn launch(data_dir: PathBuf, flags: Vec<String>, owned: Option<Arc<tempfile::TempDir>>) -> Self {
-        let mut child = serve_command(&data_dir, &flags).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (found, address) = std::sync::mpsc::channel();
-        let lines = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if let Some(url) = line.split("listening on ").nth(1) {
-                    // In a JSON line the message's quotation mark and other members follow.
-                    let url = url.split(['"', ' ']).next().unwrap_or_default();
-                    let _ = found.send(url.to_owned());
-                }
-                lines.lock().unwrap().push(line);
-            }
-        });
-        let url = address.recv_timeout(super::DEADLINE).unwrap_or_else(|_| {
-            let _ = child.kill();
-            panic!("the server did not start: {:?}", log.lock().unwrap())
-        });
-        Self { child, url, data_dir, flags, log, reader: Some(reader), _owned: owned }
+        Starting::spawn(data_dir, flags, owned).listens()
     }
 
     /// Its address: `http://…`.
@@ -83,6 +71,19 @@ impl TestServer {
 
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.url)
+    }
+
+    /// The same as [`Self::client`]: there is only one server.
+    pub(crate) fn client_of_one(&self) -> Client {
+        self.client()
+    }
+
+    /// The state of a lock that is granted while its client waits.
+    pub(crate) const HANDED_OVER: &str = "held";
+
+    /// What forced actions were recorded.
+    pub(crate) fn audit(&self) -> String {
+        std::fs::read_to_string(self.data_dir.join("audit.jsonl")).unwrap_or_default()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -147,6 +148,45 @@ impl TestServer {
         self.kill();
         let owned = self._owned.take();
         Self::launch(self.data_dir.clone(), self.flags.clone(), owned)
+    }
+}
+
+/// A server that was started and may not listen yet.
+pub(crate) struct Starting {
+    server: TestServer,
+    address: std::sync::mpsc::Receiver<String>,
+}
+
+impl Starting {
+    fn spawn(data_dir: PathBuf, flags: Vec<String>, owned: Option<Arc<tempfile::TempDir>>) -> Self {
+        let mut child = serve_command(&data_dir, &flags).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (found, address) = std::sync::mpsc::channel();
+        let lines = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(url) = line.split("listening on ").nth(1) {
+                    // In a JSON line the message's quotation mark and other members follow.
+                    let url = url.split(['"', ' ']).next().unwrap_or_default();
+                    let _ = found.send(url.to_owned());
+                }
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let url = String::new();
+        let server = TestServer { child, url, data_dir, flags, log, reader: Some(reader), _owned: owned };
+        Self { server, address }
+    }
+
+    /// Waits until it listens.
+    pub(crate) fn listens(self) -> TestServer {
+        let Self { mut server, address } = self;
+        server.url = address.recv_timeout(super::DEADLINE).unwrap_or_else(|_| {
+            server.kill();
+            panic!("the server did not start: {:?}", server.log())
+        });
+        server
     }
 }
 
