@@ -85,14 +85,14 @@ impl Application {
             listener.local_addr().map_err(|cause| StartError::Listen { address: settings.listen, cause })?;
 
         let host_name = host_name();
-        let instance = settings.instance_id_on(&host_name);
+        let instance = settings::instance_id(settings, &host_name, address);
         let store = Opened::open(settings, &instance).await?;
         let audit_path = settings.data_dir.join(crate::audit::AUDIT_FILE);
         let audit = AuditFile::open(&audit_path)
             .map_err(|cause| StartError::Audit { path: audit_path.display().to_string(), cause })?;
         let incarnation = incarnation(&instance, store.store().now());
         let presence = settings::presence(settings, &instance, &incarnation, address, &host_name);
-        let options = Options { presence, ..settings::actors(settings, incarnation) };
+        let options = Options { presence, ..settings::actors(settings, &instance, incarnation) };
         let actors = System::start(store.store(), options).await?;
 
         let params = HttpParams {

@@ -129,8 +129,15 @@ pub(super) fn redis(settings: &Settings, instance: &str) -> RedisOptions {
     }
 }
 
+/// This instance's name: the configured one, or the host's. Where several may run on one host, the
+/// port tells them apart.
+pub(super) fn instance_id(settings: &Settings, host_name: &str, bound: SocketAddr) -> String {
+    let id = settings.instance_id_on(host_name);
+    if is_shared(settings) && settings.instance_id.is_empty() { format!("{id}-{}", bound.port()) } else { id }
+}
+
 /// What the actors are told.
-pub(super) fn actors(settings: &Settings, incarnation: String) -> Options {
+pub(super) fn actors(settings: &Settings, instance: &str, incarnation: String) -> Options {
     Options {
         shards: or_cores(settings.actors.shards),
         mailbox: settings.actors.mailbox,
@@ -148,7 +155,7 @@ pub(super) fn actors(settings: &Settings, incarnation: String) -> Options {
         settle_max: settings.settle_max,
         // Known once the address is bound: see `presence`.
         presence: None,
-        token_file: is_shared(settings).then(|| settings.data_dir.join(TOKEN_FILE)),
+        token_file: is_shared(settings).then(|| settings.data_dir.join(format!("{TOKEN_FILE}-{instance}"))),
         rules: Rules {
             abandon_after: settings.queue.abandon_after,
             claim_within: settings.queue.claim_within,
@@ -241,7 +248,7 @@ mod tests {
         assert_eq!(options.tls.key_file.as_deref(), Some(Path::new("key")));
         assert_eq!(options.instance, "me");
         assert_eq!(options.check(), Ok(()));
-        assert_eq!(actors(&settings, "me.1".into()).rules.lease_grace, settings.lease_grace);
+        assert_eq!(actors(&settings, "me", "me.1".into()).rules.lease_grace, settings.lease_grace);
     }
 
     #[test]
@@ -267,7 +274,7 @@ mod tests {
     #[test]
     fn a_store_of_our_own_needs_neither_grace_nor_presence() {
         let settings = settings("");
-        let options = actors(&settings, "me.1".into());
+        let options = actors(&settings, "me", "me.1".into());
         assert!(options.rules.lease_grace.is_zero() && options.token_file.is_none());
         assert!(presence(&settings, "me", "me.1", "127.0.0.1:1".parse().unwrap(), "host").is_none());
     }
@@ -279,8 +286,8 @@ mod tests {
             presence(&settings, "me", "me.1", "0.0.0.0:7".parse().unwrap(), "ci-3").expect("presence");
         assert_eq!((presence.record.id.as_str(), presence.record.incarnation.as_str()), ("me", "me.1"));
         assert_eq!((presence.record.address.as_str(), presence.lease.as_secs()), ("ci-3:7", 9));
-        let options = actors(&settings, "me.1".into());
-        assert_eq!(options.token_file.as_deref(), Some(Path::new("d/greatest-token")));
+        let options = actors(&settings, "me", "me.1".into());
+        assert_eq!(options.token_file.as_deref(), Some(Path::new("d/greatest-token-me")));
         assert_eq!((options.settle_window.as_secs(), options.settle_max.as_secs()), (5, 30));
     }
 }
