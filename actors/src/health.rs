@@ -80,8 +80,16 @@ impl HealthActor {
         let shared = Arc::clone(&self.shared);
         let probe = async move {
             let begun = Instant::now();
-            let result = shared.store.probe().await;
-            (result, begun.elapsed())
+            let mut result = shared.store.probe().await;
+            let elapsed = begun.elapsed();
+            if result.is_ok()
+                && !shared.health.get().healthy
+                && let Some(store) = shared.store.shared()
+            {
+                // Otherwise it would seem to grant until the custodian's next look.
+                result = crate::replica::look_before_use(&shared, store).await;
+            }
+            (result, elapsed)
         };
         ctx.spawn(probe.into_actor(self).map(|(result, elapsed), actor, ctx| {
             actor.learn(result, elapsed);

@@ -135,18 +135,34 @@ async fn look(shared: &Arc<Shared>, store: &dyn SharedStore) -> Result<usize, St
     Ok(status.sealed)
 }
 
+/// Notes what is sealed, before anybody is told that a store that was away can be used again.
+///
+/// # Errors
+/// The markers cannot be read.
+pub(crate) async fn look_before_use(shared: &Shared, store: &dyn SharedStore) -> Result<(), StoreError> {
+    let mut sealed = store.markers().await?;
+    sealed.retain(|marker| matches!(marker.state, MarkerState::Sealed(_)));
+    note_all_sealed(shared, &sealed);
+    shared.replica.suspect();
+    Ok(())
+}
+
 /// Works on all sealed partitions, one step each.
 async fn restore(shared: &Arc<Shared>, store: &dyn SharedStore, sealed: &[Marker]) {
-    let fresh = sealed.iter().filter(|marker| note_sealed(shared, marker.partition)).count();
-    if fresh > 0 {
-        shared.partitions_sealed(fresh);
-    }
+    note_all_sealed(shared, sealed);
     let mut steps = futures_util::stream::iter(sealed.iter().map(|marker| step(shared, store, marker)))
         .buffer_unordered(PARTITIONS_AT_ONCE);
     while let Some(result) = steps.next().await {
         if let Err(error) = result {
             tracing::debug!(%error, "a sealed partition could not be brought on; it is tried again");
         }
+    }
+}
+
+fn note_all_sealed(shared: &Shared, sealed: &[Marker]) {
+    let fresh = sealed.iter().filter(|marker| note_sealed(shared, marker.partition)).count();
+    if fresh > 0 {
+        shared.partitions_sealed(fresh);
     }
 }
 

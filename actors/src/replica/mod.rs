@@ -16,7 +16,7 @@ mod tokens;
 mod write_back;
 
 pub(crate) use catch_up::{catch_up, compare};
-pub(crate) use custodian::Custodian;
+pub(crate) use custodian::{Custodian, look_before_use};
 pub(crate) use follower::Follower;
 pub use state::ReplicaStatus;
 pub(crate) use state::{ReplicaState, all};
