@@ -9,6 +9,7 @@ mod contract;
 mod durability;
 mod loss_model;
 mod readme;
+mod redis;
 mod serving;
 mod simulation;
 mod support;

@@ -84,6 +84,12 @@ impl EventStream {
         self.comments[0].clone()
     }
 
+    /// Reads until the server ends the stream.
+    pub(crate) async fn ends(&mut self) {
+        let read = async { while matches!(self.response.chunk().await, Ok(Some(_))) {} };
+        tokio::time::timeout(DEADLINE, read).await.expect("the stream goes on");
+    }
+
     /// The text up to the next empty line.
     async fn block(&mut self) -> String {
         loop {

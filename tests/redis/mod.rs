@@ -1,0 +1,16 @@
+//! Instances that share a Redis, as processes: what each of them knows of the others, what becomes of
+//! what clients were told when Redis loses data, and what is said while it cannot be used. Each test
+//! walks through one named case; what chance finds is the matter of `chaos`.
+
+mod between;
+mod emptied;
+mod events;
+mod failover;
+mod faults;
+mod ground;
+mod hints;
+mod joining;
+mod restart;
+mod stopped;
+mod story;
+mod vanished;

@@ -1,0 +1,97 @@
+//! An instance is stopped (SIGSTOP) for longer than the leases it knows of, with requests in flight.
+
+use super::ground::{Ground, keys_of};
+use crate::support::{eventually, is_problem};
+use serde_json::json;
+
+/// A grant that was made for its waiting client is gone when it wakes up: it is not handed out.
+#[tokio::test]
+async fn a_grant_that_went_to_the_next_is_not_handed_out_late() {
+    let ground = Ground::start().await;
+    let settings = ["queue.abandon-after=1s"];
+    let one = ground.instance_with("one", &settings).await;
+    let other = ground.instance_with("other", &settings).await;
+    ground.followed_by(2).await;
+    let held = other.lock("p", "first", json!({"ttl": "1h"})).await;
+    let sleeps = one.acquires("p", "sleeper", json!({"queue": true, "wait": "20s", "request_id": "r-1"}));
+    other.sees_waiting("p", 1).await;
+    let waits = other.acquires("p", "awake", json!({"queue": true, "wait": "50s", "request_id": "r-2"}));
+    other.sees_waiting("p", 2).await;
+    one.pause();
+    let handed = other.release(&held).await;
+    assert_eq!(handed.body["granted_to"]["owner"]["id"], "sleeper", "{}", handed.text);
+    // Its claim runs out, and the next has its turn.
+    let awake = waits.await.unwrap().lock();
+    assert!(awake["fencing_token"].as_u64() > handed.body["granted_to"]["fencing_token"].as_u64());
+    one.resume();
+    let told = sleeps.await.unwrap();
+    is_problem(&told, 410, "unclaimed");
+    assert_eq!(one.show(&awake).await.body["lock"]["owner"]["id"], "awake");
+}
+
+/// Requests that came while it was stopped are answered by what is so when it wakes up.
+#[tokio::test]
+async fn a_lease_that_ended_meanwhile_is_not_confirmed() {
+    let ground = Ground::start().await;
+    // A request that was read late is no slow client.
+    let one = ground.instance_with("one", &["http.header-timeout=30s"]).await;
+    let other = ground.instance("other").await;
+    let held = one.lock("p", "first", json!({"ttl": "500ms", "request_id": "r-1"})).await;
+    one.pause();
+    let (renews, asks, again) = {
+        let clients = [(); 3].map(|()| one.another_client());
+        let [renews, asks, again] = clients;
+        let (renewed, asked) = (held.clone(), held.clone());
+        (
+            tokio::spawn(async move { renews.renew(&renewed, "1h").await }),
+            tokio::spawn(async move {
+                asks.get(&format!("/api/v1/locks/{}", asked["id"].as_str().unwrap())).await
+            }),
+            tokio::spawn(async move {
+                again.acquire("p", "first", json!({"ttl": "500ms", "request_id": "r-1"})).await
+            }),
+        )
+    };
+    let second = other.acquire("p", "second", json!({"queue": true, "wait": "50s"})).await.lock();
+    one.resume();
+    for answer in [renews, asks, again] {
+        is_problem(&answer.await.unwrap(), 410, "expired");
+    }
+    is_problem(&one.release(&held).await, 410, "expired");
+    assert_eq!(one.show(&second).await.body["lock"]["owner"]["id"], "second");
+}
+
+/// The commit was made, and its instance stopped before it could answer: it looks again before it
+/// confirms a lease that has ended since.
+#[tokio::test]
+async fn an_answer_that_waited_is_confirmed_again() {
+    let ground = Ground::start().await;
+    let one = ground.instance("one").await;
+    let other = ground.instance("other").await;
+    // Redis stops first, so that the request is on its way when the instance stops.
+    let held = one.lock("p", "first", json!({"ttl": "1h"})).await;
+    let waits = one.acquires("p", "sleeper", json!({"queue": true, "ttl": "300ms", "wait": "30s"}));
+    other.sees_waiting("p", 1).await;
+    let released = {
+        let (client, held) = (other.another_client(), held.clone());
+        ground.redis.pause();
+        tokio::spawn(async move { client.release(&held).await })
+    };
+    one.pause();
+    ground.redis.resume();
+    // The other instance's commit may have been refused as late: it is asked again.
+    let handed = released.await.unwrap();
+    let handed = if handed.status == 200 { handed } else { other.release(&held).await };
+    assert!(matches!(handed.status, 200 | 410), "{}", handed.text);
+    eventually("the end of the grant, or its claim", async || {
+        let version = ground.redis.cli(&["HGET", &keys_of("p").document, "v"]);
+        (!version.is_empty()).then_some(())
+    })
+    .await;
+    one.resume();
+    let told = waits.await.unwrap();
+    // Claimed just now, by the instance that is awake again: then it is held, as any can see.
+    let lock = told.lock();
+    let seen = other.show(&lock).await;
+    assert!(seen.status == 200 || seen.code() == "expired", "{}", seen.text);
+}
