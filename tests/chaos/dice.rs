@@ -14,6 +14,11 @@ impl Dice {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(whose)))
     }
 
+    /// Another stream, which follows from this one.
+    pub(super) fn fork(&mut self) -> Self {
+        Self(self.0.fork())
+    }
+
     pub(super) fn percent(&mut self, chance: u32) -> bool {
         self.0.random_range(0..100) < chance
     }

@@ -39,7 +39,7 @@ fn plan(topology: Topology, seconds: u64) -> Plan {
         seed: SEED,
         topology,
         instances,
-        clients: 30,
+        clients: 40,
         faults_for: time,
         run_for: time,
         calm_bound: Duration::from_secs(20),
@@ -56,7 +56,7 @@ async fn promises_are_kept_while_one_instance_on_its_own_store_is_killed() {
 
 #[tokio::test]
 async fn promises_are_kept_while_instances_and_their_redis_fail() {
-    let all = [StoreFault::KillStore, StoreFault::PauseStore, StoreFault::Flush, StoreFault::Empty];
+    let all = Topology::Single.faults();
     let plan = Plan { store_faults: all.to_vec(), ..plan(Topology::Single, 20) };
     let tally = run(&plan).await;
     assert!(tally.grants > 100 && tally.handoffs > 20, "too little happened:\n{tally}");

@@ -159,6 +159,7 @@ async fn one_round(
         at: Instant::now() + plan.faults_for,
         instance_faults: plan.instance_faults.clone(),
         store_faults: plan.store_faults.clone(),
+        all_store_faults: plan.topology.faults(),
     };
     let on_instances = async {
         // Without any on the menu nothing happens to instances at all.

@@ -61,25 +61,33 @@ pub(in crate::chaos) async fn strike_instances(faults: Arc<Faults>, mut dice: Di
     let mut menu = all.clone();
     dice.shuffle(&mut menu);
     while !menu.is_empty() || Instant::now() < until.at {
-        tokio::time::sleep(dice.millis(200, 1500)).await;
+        let longest = if menu.is_empty() { 2000 } else { 800 };
+        tokio::time::sleep(dice.millis(200, longest)).await;
         let fault = menu.pop().unwrap_or_else(|| dice.pick(&all));
         let _awake = faults.awake.read().await;
-        let instance = dice.below(faults.world.wire.instances());
-        strike(&faults, fault, instance, &mut dice).await;
+        let count = faults.world.wire.instances();
+        let first = dice.below(count);
+        // Now and then several at once, up to all of them.
+        let struck = if dice.percent(75) { 1 } else { 1 + dice.below(count) };
+        let strikes = (0..struck).map(|further| {
+            let instance = (first + further) % count;
+            strike(&faults, fault, instance, dice.fork())
+        });
+        futures_util::future::join_all(strikes.collect::<Vec<_>>()).await;
     }
 }
 
-async fn strike(faults: &Faults, fault: InstanceFault, instance: usize, dice: &mut Dice) {
+async fn strike(faults: &Faults, fault: InstanceFault, instance: usize, mut dice: Dice) {
     let world = &faults.world;
     let spell = faults.begin();
     world.set_fit(instance, false);
-    carry_out(faults, fault, instance, dice).await;
+    let born_again = carry_out(faults, fault, instance, &mut dice).await;
     world.set_fit(instance, true);
     faults.cause_ended(&spell, fault.name(), format!("instance {instance}"));
     // One that was started anew has read everything only when it is back. For others the next
     // fault may come while they are still confused.
     let mut to = world.recorder.now();
-    if matches!(fault, InstanceFault::Kill | InstanceFault::Stop) || dice.percent(60) {
+    if born_again || dice.percent(60) {
         faults.recover(&spell, fault.name()).await;
         to = world.recorder.now();
     } else if faults.ground.link(instance).is_some() && fault != InstanceFault::Pause {
@@ -89,7 +97,8 @@ async fn strike(faults: &Faults, fault: InstanceFault, instance: usize, dice: &m
     faults.end();
 }
 
-async fn carry_out(faults: &Faults, fault: InstanceFault, instance: usize, dice: &mut Dice) {
+/// True if the instance was started anew by it.
+async fn carry_out(faults: &Faults, fault: InstanceFault, instance: usize, dice: &mut Dice) -> bool {
     let instances = &faults.instances;
     match fault {
         InstanceFault::Kill => {
@@ -109,13 +118,24 @@ async fn carry_out(faults: &Faults, fault: InstanceFault, instance: usize, dice:
             instances.signal(instance, Signal::STOP);
             tokio::time::sleep(dice.millis(700, 3500)).await;
             instances.signal(instance, Signal::CONT);
+            return false;
         }
         _ => {
-            let Some(link) = faults.ground.link(instance) else { return };
+            let Some(link) = faults.ground.link(instance) else { return false };
             disturb(link, fault, dice).await;
+            // Some never learn what became of what they asked.
+            let dies = dice.percent(20);
+            if dies {
+                instances.kill(instance);
+            }
             link.heal();
+            if dies {
+                instances.start_again(instance).await;
+            }
+            return dies;
         }
     }
+    true
 }
 
 async fn disturb(link: &Proxy, fault: InstanceFault, dice: &mut Dice) {

@@ -48,6 +48,8 @@ pub(super) struct Until {
     pub(super) at: Instant,
     pub(super) instance_faults: Vec<InstanceFault>,
     pub(super) store_faults: Vec<StoreFault>,
+    /// From which the others are chosen.
+    pub(super) all_store_faults: &'static [StoreFault],
 }
 
 impl Faults {

@@ -12,14 +12,15 @@ const AWAKE_PERCENT: u32 = 60;
 
 /// Strikes until it is time to stop.
 pub(in crate::chaos) async fn strike_store(faults: Arc<Faults>, mut dice: Dice, until: Until) {
-    let all = faults.ground.faults();
+    let all = until.all_store_faults;
     if all.is_empty() {
         return;
     }
     let mut menu = until.store_faults;
     dice.shuffle(&mut menu);
     while !menu.is_empty() || Instant::now() < until.at {
-        tokio::time::sleep(dice.millis(500, 4000)).await;
+        let longest = if menu.is_empty() { 4000 } else { 800 };
+        tokio::time::sleep(dice.millis(200, longest)).await;
         // While all is written back nothing else happens: losses now and then are enough.
         let fault = menu.pop().unwrap_or_else(|| match dice.pick(all) {
             fault if fault.loses_data() => dice.pick(all),

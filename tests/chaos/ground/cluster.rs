@@ -1,9 +1,12 @@
 //! A Cluster of three masters with a replica each; a commit counts when the replica has it.
 
-use super::{DURABLE, StoreFault, away_time, log_of, pause_time};
+use super::{DURABLE, StoreFault, away_time, disconnect, log_of, pause_time, pause_writes};
 use crate::chaos::dice::Dice;
-use lockkeeper_store::testing::{RedisCluster, RedisServer};
+use lockkeeper_store::testing::{RedisCluster, RedisServer, until};
 use std::thread::sleep;
+use std::time::Duration;
+
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Slots that change their master in one go.
 const SLOTS_MOVED: usize = 4;
@@ -37,6 +40,12 @@ impl Cluster {
         if key.is_empty() { dice.below(SLOTS) as u16 } else { self.0.slot_of(&key) }
     }
 
+    fn any_replica(&self, dice: &mut Dice) -> &RedisServer {
+        let is_replica = |node: &&RedisServer| node.info("role").as_deref() == Some("slave");
+        let replicas: Vec<&RedisServer> = self.0.nodes().iter().filter(is_replica).collect();
+        dice.pick(&replicas)
+    }
+
     pub(super) fn strike(&self, fault: StoreFault, dice: &mut Dice) {
         let slot = self.used_slot(dice);
         match fault {
@@ -54,9 +63,7 @@ impl Cluster {
             }
             StoreFault::Flush => assert_eq!(self.0.master_of(slot).cli(&["FLUSHALL"]), "OK"),
             StoreFault::KillReplica => {
-                let is_replica = |node: &&RedisServer| node.info("role").as_deref() == Some("slave");
-                let replicas: Vec<&RedisServer> = self.0.nodes().iter().filter(is_replica).collect();
-                let replica = dice.pick(&replicas);
+                let replica = self.any_replica(dice);
                 replica.kill9();
                 sleep(away_time(dice));
                 replica.restart();
@@ -67,7 +74,26 @@ impl Cluster {
                     self.0.migrate_slot(slot, self.0.other_master(slot));
                 }
             }
-            StoreFault::KillStore | StoreFault::Empty => {}
+            StoreFault::SwitchOver => {
+                let replica = self.any_replica(dice);
+                // It is refused while an earlier one is not quite over.
+                until("a replica takes the order", WHOLE_WITHIN, || {
+                    replica.cli(&["CLUSTER", "FAILOVER"]) == "OK"
+                        || replica.info("role").as_deref() == Some("master")
+                });
+            }
+            StoreFault::KillAll => {
+                for server in self.0.nodes() {
+                    server.kill9();
+                }
+                sleep(away_time(dice));
+                for server in self.0.nodes() {
+                    server.restart();
+                }
+            }
+            StoreFault::Disconnect => disconnect(self.0.master_of(slot)),
+            StoreFault::PauseWrites => pause_writes(self.0.master_of(slot), dice),
+            StoreFault::KillStore | StoreFault::Empty | StoreFault::OutOfMemory | StoreFault::Unmark => {}
         }
         self.0.wait_until_whole();
     }

@@ -26,6 +26,18 @@ pub(super) enum StoreFault {
     KillReplica,
     /// Slots move to another master while everything goes on.
     Migrate,
+    /// A replica takes over because it is told to.
+    SwitchOver,
+    /// kill -9 of all servers, and a start of all with the same files.
+    KillAll,
+    /// All connections are closed, and all scripts forgotten.
+    Disconnect,
+    /// It answers reads, and lets writes wait.
+    PauseWrites,
+    /// It refuses writes, since its memory is full.
+    OutOfMemory,
+    /// All markers are removed, as after a loss; the data is there.
+    Unmark,
 }
 
 impl StoreFault {
@@ -38,6 +50,12 @@ impl StoreFault {
             Self::FailOver => "failover",
             Self::KillReplica => "replica killed and restarted",
             Self::Migrate => "slots migrated",
+            Self::SwitchOver => "planned failover",
+            Self::KillAll => "all servers of the store killed and restarted",
+            Self::Disconnect => "connections closed, scripts forgotten",
+            Self::PauseWrites => "writes paused",
+            Self::OutOfMemory => "store out of memory",
+            Self::Unmark => "markers removed",
         }
     }
 
@@ -55,6 +73,36 @@ pub(super) enum Topology {
     Single,
     Sentinel,
     Cluster,
+}
+
+impl Topology {
+    /// What can happen to it.
+    pub(super) const fn faults(self) -> &'static [StoreFault] {
+        use StoreFault::{
+            Disconnect, Empty, FailOver, Flush, KillAll, KillReplica, KillStore, Migrate, OutOfMemory,
+            PauseStore, PauseWrites, SwitchOver, Unmark,
+        };
+        match self {
+            Self::Embedded => &[],
+            Self::Single => {
+                &[KillStore, PauseStore, Flush, Empty, Disconnect, PauseWrites, OutOfMemory, Unmark]
+            }
+            Self::Sentinel => {
+                &[FailOver, SwitchOver, PauseStore, Flush, KillReplica, KillAll, Disconnect, PauseWrites]
+            }
+            Self::Cluster => &[
+                FailOver,
+                SwitchOver,
+                PauseStore,
+                Flush,
+                KillReplica,
+                KillAll,
+                Disconnect,
+                PauseWrites,
+                Migrate,
+            ],
+        }
+    }
 }
 
 /// A running one.
@@ -86,17 +134,6 @@ impl Ground {
         };
         flags.extend(["--store", "redis"].map(String::from));
         flags
-    }
-
-    /// What can happen to it.
-    pub(super) const fn faults(&self) -> &'static [StoreFault] {
-        use StoreFault::{Empty, FailOver, Flush, KillReplica, KillStore, Migrate, PauseStore};
-        match self {
-            Self::Embedded => &[],
-            Self::Single(_) => &[KillStore, PauseStore, Flush, Empty],
-            Self::Sentinel(_) => &[FailOver, PauseStore, Flush, KillReplica],
-            Self::Cluster(_) => &[FailOver, PauseStore, Flush, KillReplica, Migrate],
-        }
     }
 
     /// An instance's network to the store, where there is one that can fail.
@@ -140,6 +177,22 @@ fn away_time(dice: &mut Dice) -> Duration {
 
 /// What keeps every acknowledged write, as long as its files are there.
 const DURABLE: [&str; 2] = ["appendonly yes", "appendfsync always"];
+
+/// Closes what is connected to a server, and has it forget scripts.
+fn disconnect(server: &RedisServer) {
+    assert_eq!(server.cli(&["SCRIPT", "FLUSH"]), "OK");
+    for kind in ["normal", "pubsub"] {
+        let _ = server.cli(&["CLIENT", "KILL", "TYPE", kind]);
+    }
+}
+
+/// Has a server let writes wait.
+fn pause_writes(server: &RedisServer, dice: &mut Dice) {
+    let time = pause_time(dice);
+    assert_eq!(server.cli(&["CLIENT", "PAUSE", &time.as_millis().to_string(), "WRITE"]), "OK");
+    // The fault lasts as long as the pause.
+    std::thread::sleep(time);
+}
 
 fn log_of(name: &str, server: &RedisServer) -> (String, String) {
     (format!("{name}-{}.log", server.port()), server.log())

@@ -1,6 +1,6 @@
 //! A master, a replica and three Sentinels; a commit counts when the replica has it.
 
-use super::{DURABLE, StoreFault, away_time, log_of, pause_time};
+use super::{DURABLE, StoreFault, away_time, disconnect, log_of, pause_time, pause_writes};
 use crate::chaos::dice::Dice;
 use lockkeeper_store::testing::{RedisServer, Sentinels, until};
 use std::thread::sleep;
@@ -62,7 +62,30 @@ impl Sentinel {
                 sleep(away_time(dice));
                 replica.restart();
             }
-            StoreFault::KillStore | StoreFault::Empty | StoreFault::Migrate => {}
+            StoreFault::SwitchOver => {
+                let next = self.0.replica();
+                // It is refused while an earlier one is not quite over.
+                until("sentinels take the order", WHOLE_WITHIN, || {
+                    self.0.sentinels()[0].cli(&["SENTINEL", "FAILOVER", self.0.master_name()]) == "OK"
+                });
+                self.0.wait_for_master(next);
+            }
+            StoreFault::KillAll => {
+                for server in self.0.servers() {
+                    server.kill9();
+                }
+                sleep(away_time(dice));
+                for server in self.0.servers() {
+                    server.restart();
+                }
+            }
+            StoreFault::Disconnect => disconnect(self.0.master()),
+            StoreFault::PauseWrites => pause_writes(self.0.master(), dice),
+            StoreFault::KillStore
+            | StoreFault::Empty
+            | StoreFault::Migrate
+            | StoreFault::OutOfMemory
+            | StoreFault::Unmark => {}
         }
         self.wait_until_whole();
     }

@@ -1,7 +1,7 @@
 //! One Redis that writes everything to its file before it answers. Each instance reaches it by a
 //! network of its own, which can fail.
 
-use super::{DURABLE, StoreFault, away_time, log_of, pause_time};
+use super::{DURABLE, StoreFault, away_time, disconnect, log_of, pause_time, pause_writes};
 use crate::chaos::dice::Dice;
 use lockkeeper_store::testing::{Proxy, RedisServer};
 use std::thread::sleep;
@@ -50,7 +50,24 @@ impl Single {
                 sleep(away_time(dice));
                 server.restart();
             }
-            StoreFault::FailOver | StoreFault::KillReplica | StoreFault::Migrate => {}
+            StoreFault::Disconnect => disconnect(server),
+            StoreFault::PauseWrites => pause_writes(server, dice),
+            StoreFault::OutOfMemory => {
+                assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+                sleep(pause_time(dice));
+                assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+            }
+            StoreFault::Unmark => {
+                let markers = server.cli(&["KEYS", "{lk*}:m"]);
+                let keys: Vec<&str> = markers.lines().filter(|key| !key.is_empty()).collect();
+                assert!(!keys.is_empty(), "there are no markers");
+                let _ = server.cli(&[&["DEL"], keys.as_slice()].concat());
+            }
+            StoreFault::FailOver
+            | StoreFault::SwitchOver
+            | StoreFault::KillReplica
+            | StoreFault::KillAll
+            | StoreFault::Migrate => {}
         }
     }
 }

@@ -59,7 +59,14 @@ impl Worker {
         if self.dice.percent(if hot { 3 } else { 10 }) && ask.ttl_ms > 0 {
             return Duration::from_millis(ask.ttl_ms.min(5000)) + self.dice.millis(0, 1500);
         }
-        if hot { self.dice.millis(0, 150) } else { self.dice.millis(0, 2500) }
+        if hot {
+            self.dice.millis(0, 150)
+        } else if self.dice.percent(12) {
+            // Through several faults.
+            self.dice.millis(5000, 25_000)
+        } else {
+            self.dice.millis(0, 2500)
+        }
     }
 
     /// Something that a holder does; false when it hears that the lock is gone.
