@@ -35,6 +35,7 @@ mod testing;
 pub use ask_arg::AskArgs;
 pub use commands::acquire::AcquireArgs;
 pub use commands::force_release::ForceReleaseArgs;
+pub use commands::instances::InstancesArgs;
 pub use commands::list::ListArgs;
 pub use commands::queue::QueueArgs;
 pub use commands::release::ReleaseArgs;
@@ -107,6 +108,8 @@ pub enum ClientCommand {
     Wait(WaitArgs),
     /// Show whether locks can be granted.
     Status(StatusArgs),
+    /// List the instances that serve the same locks.
+    Instances(InstancesArgs),
     /// Hold a lock while a command runs.
     Run(RunArgs),
     /// Release everything of a pull request and cancel its tickets.
@@ -187,6 +190,7 @@ async fn dispatch(ctx: &Context, command: &ClientCommand) -> u8 {
         ClientCommand::Queue(args) => commands::queue::run(ctx, args).await,
         ClientCommand::Wait(args) => commands::wait::run(ctx, args, None).await,
         ClientCommand::Status(args) => commands::status::run(ctx, args).await,
+        ClientCommand::Instances(args) => commands::instances::run(ctx, args).await,
         ClientCommand::UnlockPull(args) => commands::unlock_pull::run(ctx, args).await,
         ClientCommand::ForceRelease(args) => commands::force_release::run(ctx, args).await,
         ClientCommand::Run(args) => return run::run(ctx, args, None).await,

@@ -11,6 +11,7 @@ mod body;
 mod docs;
 mod events;
 mod fields;
+mod instances;
 mod instant;
 mod list;
 mod locks;
@@ -19,6 +20,7 @@ mod pages;
 mod problem;
 mod query;
 mod queues;
+mod readiness;
 mod repeats;
 mod routes;
 mod status;
@@ -56,6 +58,8 @@ pub struct HttpParams {
     pub queue_default_timeout: Span,
     /// This instance's name.
     pub instance: String,
+    /// Where clients reach it.
+    pub address: String,
     /// This build's version.
     pub version: &'static str,
 }
@@ -69,6 +73,7 @@ impl Default for HttpParams {
             max_ttl: Span::from_secs(720 * 3600),
             queue_default_timeout: Span::from_secs(10 * 60),
             instance: "local".into(),
+            address: "127.0.0.1:4142".into(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -82,6 +87,8 @@ pub struct Door {
     exporter: Exporter,
     description: Bytes,
     started: Instant,
+    /// By the store's clock.
+    started_at: Timestamp,
     operations: AtomicU64,
     leaving: OnceLock<Timestamp>,
 }
@@ -91,6 +98,7 @@ impl Door {
     #[must_use]
     pub fn new(locks: Locks, params: HttpParams, audit: Arc<dyn Audit>, exporter: Exporter) -> Self {
         Self {
+            started_at: locks.now(),
             locks,
             description: docs::description(params.version),
             params,

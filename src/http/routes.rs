@@ -2,7 +2,7 @@
 
 use super::body::drain;
 use super::problem::{self, Problem};
-use super::{acquire, docs, events, list, locks, queues, status, tickets, why};
+use super::{acquire, docs, events, instances, list, locks, queues, readiness, status, tickets, why};
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 
@@ -73,8 +73,9 @@ routes! {
     "/api/v1/queues/{resource_id}" => Get queues::show;
     "/api/v1/events" => Get events::follow;
     "/api/v1/stats" => Get status::stats;
+    "/api/v1/instances" => Get instances::list;
     "/healthz" => Get status::healthz;
-    "/readyz" => Get status::readyz;
+    "/readyz" => Get readiness::readyz;
     "/version" => Get status::version;
     "/metrics" => Get status::metrics;
     "/api/locks/health" => Get status::health;

@@ -5,10 +5,8 @@ use super::instant::Instant;
 use super::locks::no_query;
 use super::pages::beside;
 use super::problem::Problem;
-use super::query::Query;
-use super::views::{self, Depth, JSON, Key, Shown, json, ok};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use super::views::{self, Depth, JSON, Key, Shown, ok};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use lockkeeper_actors::statistics::{self, Percentiles, Statistics};
 use lockkeeper_core::{Document, ResourceId, Span, Timestamp};
@@ -32,6 +30,8 @@ pub(super) const FEATURES: &[&str] = &[
     "events-resume",
     "stats",
     "metrics",
+    "instances",
+    "store-warnings",
 ];
 
 const PROMETHEUS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -69,71 +69,6 @@ pub(super) async fn healthz(req: HttpRequest, door: web::Data<Door>) -> Result<H
 }
 
 #[derive(Serialize)]
-struct Readiness {
-    can_grant: bool,
-    phase: &'static str,
-    since: Instant,
-    reason: Option<String>,
-    action: Option<&'static str>,
-    sealed_partitions: usize,
-}
-
-impl Readiness {
-    fn of(door: &Door) -> Self {
-        let health = door.locks.health();
-        let replica = door.locks.replica();
-        let sealed = replica.map_or(0, |replica| replica.sealed);
-        let all_sealed = replica.is_some_and(|replica| replica.sealed == replica.partitions);
-        let (phase, since, reason, action) = match (door.leaving_since(), health.healthy) {
-            (Some(since), _) => (
-                "draining",
-                since,
-                Some("the server is about to stop".into()),
-                Some("ask another instance, or wait until this one is back; locks and tickets stay"),
-            ),
-            (None, true) if all_sealed => (
-                "sealed",
-                replica.and_then(|replica| replica.sealed_since).unwrap_or(health.since),
-                Some("the store may have lost data; the instances write back what they know".into()),
-                Some("wait for the settle window; if it lasts, see the log of each instance"),
-            ),
-            (None, true) => ("granting", health.since, None, None),
-            (None, false) => (
-                "hold_only",
-                health.since,
-                health.reason,
-                Some(
-                    "see to the store (disk space, permissions, the disk itself); locks are granted again as soon as it answers",
-                ),
-            ),
-        };
-        Self {
-            can_grant: health.healthy && !all_sealed && !door.locks.is_draining(),
-            phase,
-            since: Instant(since),
-            reason,
-            action,
-            sealed_partitions: sealed,
-        }
-    }
-}
-
-/// `GET /readyz`.
-pub(super) async fn readyz(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
-    let mut query = Query::read(req.query_string(), &["for"]);
-    let for_traffic = query.word("for", "traffic", |word| (word == "traffic").then_some(())).is_some();
-    query.finish()?;
-    let readiness = Readiness::of(&door);
-    let ready = if for_traffic { door.leaving_since().is_none() } else { readiness.can_grant };
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut response = json(status, &readiness)?;
-    if !ready {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    Ok(response)
-}
-
-#[derive(Serialize)]
 struct Version {
     version: &'static str,
     api: &'static str,
@@ -163,6 +98,8 @@ struct LocksHealth {
     enhanced: BackendHealth,
     legacy: BackendHealth,
     circuit_state: Option<&'static str>,
+    /// What there is to see to though locks are granted.
+    warnings: Vec<String>,
 }
 
 /// `GET /api/locks/health`.
@@ -178,6 +115,7 @@ pub(super) async fn health(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
         legacy: BackendHealth { healthy: false, response_time: None },
         // There is no breaker yet.
         circuit_state: None,
+        warnings: door.locks.store_warnings(),
     })
 }
 
@@ -492,7 +430,7 @@ mod tests {
             (200, &json!(true), &json!(true))
         );
         let names: Vec<_> = health.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["circuit_state", "enhanced", "legacy", "overall"]);
+        assert_eq!(names, ["circuit_state", "enhanced", "legacy", "overall", "warnings"]);
         assert_eq!(
             (&health["legacy"], &health["circuit_state"]),
             (&json!({"healthy": false, "response_time": null}), &json!(null))
@@ -546,7 +484,7 @@ mod tests {
             actix_web::rt::task::yield_now().await;
         };
         assert_eq!((&ready["phase"], &ready["can_grant"]), (&json!("hold_only"), &json!(false)));
-        assert!(ready["action"].is_string());
+        assert!(ready["action"].as_str().is_some_and(|action| action.contains("disk space")), "{ready}");
         assert_eq!(door.get("/readyz?for=traffic").await.0, 200);
         assert_eq!(door.get("/api/locks/health").await.1["overall"], json!(false));
         let (status, listed) = door.get("/api/v1/locks").await;

@@ -102,6 +102,7 @@ impl Application {
             max_ttl: settings.max_timeout,
             queue_default_timeout: settings.queue.default_timeout,
             instance,
+            address: settings.advertised_at(address, &host_name),
             version: env!("CARGO_PKG_VERSION"),
         };
         let door = Arc::new(Door::new(actors.locks().clone(), params, Arc::new(audit), exporter.clone()));

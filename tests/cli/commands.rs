@@ -154,6 +154,12 @@ async fn queues_and_status() {
     assert!(status.out.contains("granting") && status.out.contains(env!("CARGO_PKG_VERSION")), "{status:?}");
     let status = cli.run(&["status", "-o", "json"]).await.ended(0).json();
     assert_eq!(status["servers"][0]["ready"]["can_grant"], true);
+    assert_eq!(status["servers"][0]["warnings"], json!([]));
+    let alone = cli.run(&["instances"]).await.ended(0);
+    assert!(alone.out.contains(server.address()) && alone.out.contains("yes"), "{alone:?}");
+    let instances = cli.run(&["instances", "-o", "json"]).await.ended(0).json();
+    let (one, told) = (&instances["instances"][0], &status["servers"][0]["instances"][0]);
+    assert_eq!((&one["incarnation"], &one["self"]), (&told["incarnation"], &json!(true)));
 }
 
 #[tokio::test]
@@ -231,6 +237,7 @@ async fn help_and_version_go_to_stdout() {
         "queue",
         "wait",
         "status",
+        "instances",
         "run",
         "backup",
         "restore",

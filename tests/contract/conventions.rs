@@ -72,6 +72,7 @@ async fn wrong_methods_name_the_right_ones() {
         ("/api/v1/queues/0", &["GET"]),
         ("/api/v1/events", &["GET"]),
         ("/api/v1/stats", &["GET"]),
+        ("/api/v1/instances", &["GET"]),
         ("/healthz", &["GET"]),
         ("/readyz", &["GET"]),
         ("/version", &["GET"]),

@@ -34,7 +34,7 @@ async fn atlantis_reads_health_in_its_own_words() {
     let client = server.client();
     let health = client.get("/api/locks/health").await;
     assert_eq!(health.status, 200);
-    assert_eq!(members(&health.body), ["circuit_state", "enhanced", "legacy", "overall"]);
+    assert_eq!(members(&health.body), ["circuit_state", "enhanced", "legacy", "overall", "warnings"]);
     for backend in ["enhanced", "legacy"] {
         assert_eq!(members(&health.body[backend]), ["healthy", "response_time"]);
     }

@@ -55,6 +55,7 @@ async fn the_description_is_whole_and_true() {
         "/api/v1/queues/{resource_id}",
         "/api/v1/events",
         "/api/v1/stats",
+        "/api/v1/instances",
         "/healthz",
         "/readyz",
         "/version",

@@ -3,8 +3,9 @@
 use super::super::client::Call;
 use super::super::context::{CommandResult, Context, code};
 use super::super::options::Format;
-use super::super::output::{Table, ago, field, line, pretty};
+use super::super::output::{Table, ago, field, instances_table, line, pretty};
 use clap::Args;
+use reqwest::Url;
 use serde_json::{Map, Value, json};
 
 /// Flags of `status`.
@@ -35,6 +36,7 @@ pub(crate) async fn run(ctx: &Context, _args: &StatusArgs) -> CommandResult {
                 }
             }
         }
+        hear_more(ctx, server, &mut entry).await;
         servers.push(Value::Object(entry));
     }
     let text = match ctx.console.format() {
@@ -47,6 +49,20 @@ pub(crate) async fn run(ctx: &Context, _args: &StatusArgs) -> CommandResult {
     // One server that can grant serves everybody.
     let can_grant = servers.iter().any(|server| server["ready"]["can_grant"] == true);
     Ok(if can_grant { code::DONE } else { code::ERROR })
+}
+
+/// Asks for what older servers do not tell.
+async fn hear_more(ctx: &Context, server: &Url, entry: &mut Map<String, Value>) {
+    let features = entry.get("version").and_then(|version| version["features"].as_array());
+    let has = |name: &str| features.is_some_and(|features| features.iter().any(|feature| feature == name));
+    let (instances, warnings) = (has("instances"), has("store-warnings"));
+    if instances && let Ok((_, answer)) = ctx.client.ask(server, &super::instances::question()).await {
+        entry.insert("instances".into(), answer["instances"].clone());
+    }
+    if warnings && let Ok((_, health)) = ctx.client.ask(server, &Call::get(&["api", "locks", "health"])).await
+    {
+        entry.insert("warnings".into(), health["warnings"].clone());
+    }
 }
 
 fn draw(servers: &[Value]) -> String {
@@ -74,6 +90,22 @@ fn draw(servers: &[Value]) -> String {
         ]);
     }
     let mut text = table.render();
+    let warned = |server: &Value| server["warnings"].as_array().cloned().unwrap_or_default();
+    let mut warnings: Vec<String> = servers.iter().flat_map(warned).map(|text| field(&text, "")).collect();
+    warnings.sort_unstable();
+    warnings.dedup();
+    if !warnings.is_empty() {
+        let mut table = Table::new(&["WARNING"]);
+        warnings.into_iter().for_each(|warning| table.row(vec![warning]));
+        text.push('\n');
+        text.push_str(&table.render());
+    }
+    // One that is alone is in the first table.
+    let known = servers.iter().filter_map(|server| server["instances"].as_array());
+    if let Some(instances) = known.max_by_key(|instances| instances.len()).filter(|all| all.len() > 1) {
+        text.push('\n');
+        text.push_str(&instances_table(instances, false));
+    }
     // All servers show the same store; the first answer will do.
     if let Some(queues) = servers.iter().find_map(|server| server["queues"].as_object()) {
         let totals = queues.get("totals").and_then(Value::as_object).unwrap_or(queues);

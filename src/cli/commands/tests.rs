@@ -360,7 +360,12 @@ async fn status_asks_every_server_and_fails_when_none_can_grant() {
             "/readyz" => {
                 Play::Reply(503, json!({"can_grant": false, "phase": "sealed", "reason": "r", "action": "a"}))
             }
+            "/version" if can_grant => {
+                Play::Reply(200, json!({"version": "9.9.9", "features": ["instances", "store-warnings"]}))
+            }
             "/version" => Play::Reply(200, json!({"version": "9.9.9", "features": []})),
+            "/api/v1/instances" => Play::Reply(200, json!({"instances": [{"id": "one"}, {"id": "two"}]})),
+            "/api/locks/health" => Play::Reply(200, json!({"warnings": ["persistence is off"]})),
             _ => Play::Reply(200, json!({"totals": {"locks_held": 3}, "resources": []})),
         }
     };
@@ -370,14 +375,37 @@ async fn status_asks_every_server_and_fails_when_none_can_grant() {
         code == 0 && out.contains("granting") && out.contains("9.9.9") && out.contains("locks held"),
         "{out}"
     );
+    assert!(out.contains("WARNING\npersistence is off\n") && out.contains("\ntwo "), "{out}");
     let (code, stage, _bad) = on("lockkeeper status", Format::Table, play(false)).await;
-    assert!(code == 1 && stage.out.text().contains("r; a"), "{}", stage.out.text());
+    let out = stage.out.text();
+    assert!(code == 1 && out.contains("r; a") && !out.contains("INSTANCE"), "{out}");
 
     let nobody = Scripted::nobody().await;
     let good = Scripted::start(play(true)).await;
     let both = super::super::testing::stage(&[&nobody, &good.url], Format::Table, &[]);
     assert_eq!(dispatch(&both.ctx, &command("lockkeeper status")).await, 0);
     assert!(both.out.text().contains("unreachable"));
+}
+
+#[tokio::test]
+async fn instances_are_listed_and_the_one_that_answers_is_marked() {
+    let play = |_: usize, _: &Asked| {
+        let one = json!({"id": "one", "incarnation": "one-1", "address": "h:1", "version": "1.0", "self": false,
+            "started_at": "2026-01-01T00:00:00.000Z", "seen_at": "2026-01-01T00:00:00.000Z"});
+        let mut two = one.clone();
+        (two["id"], two["self"]) = (json!("two"), json!(true));
+        Play::Reply(200, json!({"instances": [one, two], "as_of": "2026-01-01T00:00:00.000Z"}))
+    };
+    let (code, stage, server) = on("lockkeeper instances", Format::Wide, play).await;
+    let out = stage.out.text();
+    let rows: Vec<&str> = out.lines().collect();
+    assert!(code == 0 && rows.len() == 3 && server.asked()[0].is("GET", "/api/v1/instances"), "{out}");
+    assert!(rows[1].contains("h:1") && rows[1].ends_with("one-1") && !rows[1].contains("yes"), "{out}");
+    assert!(rows[2].contains("yes"), "{out}");
+    assert_eq!(on("lockkeeper instances", Format::Name, play).await.1.out.text(), "one\ntwo\n");
+    let nobody = |_: usize, _: &Asked| Play::Reply(200, json!({"instances": [], "as_of": null}));
+    let (code, stage, _) = on("lockkeeper instances", Format::Table, nobody).await;
+    assert!(code == 0 && stage.err.text().contains("not reached its store"), "{}", stage.err.text());
 }
 
 #[tokio::test]
