@@ -64,7 +64,7 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(cause) => Self::Unavailable(cause),
+            StoreError::Unavailable(cause) | StoreError::Unfit(cause) => Self::Unavailable(cause),
             StoreError::Sealed(_) => Self::Unavailable(error.to_string()),
             StoreError::Overloaded { limit } => {
                 Self::Overloaded { what: "commits waiting for the store", limit }

@@ -23,6 +23,8 @@ pub struct Health {
     pub healthy: bool,
     /// Since when it has been so, by the store's clock.
     pub since: Timestamp,
+    /// It answers, but is set up so that it must not keep locks.
+    pub unfit: bool,
     /// Why not, in words.
     pub reason: Option<String>,
     /// How long the last good probe took.
@@ -39,7 +41,7 @@ impl HealthState {
     /// A store of this process's own is open by now; a shared one must show itself first.
     pub(crate) fn new(now: Timestamp, shared: bool) -> Self {
         let reason = shared.then(|| "the store was not reached yet".into());
-        let health = Health { healthy: !shared, since: now, reason, response_time: None };
+        let health = Health { healthy: !shared, since: now, unfit: false, reason, response_time: None };
         Self { health: RwLock::new(health), suspicion: Notify::new() }
     }
 
@@ -54,6 +56,7 @@ impl HealthState {
             Some(
                 StoreError::Overloaded { .. }
                 | StoreError::Sealed(_)
+                | StoreError::Unfit(_)
                 | StoreError::Damaged(_)
                 | StoreError::Refused(_)
                 | StoreError::Closed,
@@ -121,6 +124,7 @@ impl HealthActor {
             Ok(()) => Health {
                 healthy: true,
                 since: if before.healthy { before.since } else { now },
+                unfit: false,
                 reason: None,
                 response_time: Some(elapsed),
             },
@@ -129,6 +133,7 @@ impl HealthActor {
             Err(error) => Health {
                 healthy: false,
                 since: if before.healthy { now } else { before.since },
+                unfit: matches!(error, StoreError::Unfit(_)),
                 reason: Some(error.to_string()),
                 response_time: None,
             },

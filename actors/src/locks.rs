@@ -94,6 +94,11 @@ impl Locks {
         if self.shared().is_draining() {
             return Err(Failure::ShuttingDown);
         }
+        let health = self.health();
+        if health.unfit {
+            // It would take the commit, and might forget it.
+            return Err(Failure::Unavailable(health.reason.unwrap_or_default()));
+        }
         let id = request.resource.id();
         let nonce = request.intent.nonce;
         let command = Command::Acquire(Acquire {

@@ -101,6 +101,7 @@ impl QueueActor {
             opened_at: self.shared.opened_at(),
             rules: &self.shared.options.rules,
             known: self.shared.store.known(self.id.partition()),
+            lost_before: self.shared.replica.get(self.id.partition()).lost_before,
         };
         match self.engine.step(around) {
             Step::Idle => {}

@@ -16,6 +16,7 @@ pub(crate) fn commit(store: &'static str, result: &Result<Committed, StoreError>
         Err(
             StoreError::Unavailable(_)
             | StoreError::Sealed(_)
+            | StoreError::Unfit(_)
             | StoreError::Damaged(_)
             | StoreError::Refused(_)
             | StoreError::Closed,

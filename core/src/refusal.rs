@@ -50,14 +50,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What to say of an entry that is in no document. A store's generation is the time in
-    /// milliseconds at which it was opened after it may have lost data, and an entry's number
+    /// What to say of an entry that is in no document. `lost_before` is the time in milliseconds at
+    /// which the store was last opened after it may have lost data (0: never), and an entry's number
     /// carries the time at which it was made: an older one may have been lost then. That is
     /// remembered as long as the end of any other entry.
     #[must_use]
-    pub fn of_unknown(seq: Seq, generation: u64, now: Timestamp) -> Self {
-        let opened_at = Timestamp::from_millis(generation);
-        if generation > 0 && seq.millis() < generation && now < opened_at + RETENTION {
+    pub fn of_unknown(seq: Seq, lost_before: u64, now: Timestamp) -> Self {
+        let opened_at = Timestamp::from_millis(lost_before);
+        if lost_before > 0 && seq.millis() < lost_before && now < opened_at + RETENTION {
             Self::Lost
         } else {
             Self::NotFound

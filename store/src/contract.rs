@@ -146,6 +146,10 @@ pub enum StoreError {
     /// seems to be absent may only be lost.
     #[error("partition {} is sealed until the instances have written back what they know", .0.0)]
     Sealed(Partition),
+    /// The store answers, but must not keep locks as it is set up; the text names the fix. Nothing
+    /// may be granted until that is done.
+    #[error("{0}")]
+    Unfit(String),
     /// What is stored cannot be understood; an operator must look.
     #[error("damaged: {0}")]
     Damaged(String),

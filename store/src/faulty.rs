@@ -1,13 +1,19 @@
 //! A store that fails when a test says so: the same trait around any store, with faults at exact
 //! points. Nothing happens by chance or by time.
 
-use crate::contract::{Commit, Committed, Conflict, Known, Loaded, Page, Store, StoreError, StoreFuture};
-use crate::shared::SharedStore;
+use crate::contract::{
+    Commit, Committed, Conflict, Known, Loaded, Page, Store, StoreError, StoreFuture, StoredDocument,
+};
+use crate::shared::{
+    CHANGES_MAX, Change, ChangedSince, InstanceRecord, Marker, Opening, SharedStore, Signature, Signed,
+    WrittenBack,
+};
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 
 /// What happens to one commit.
 #[derive(Clone, Debug)]
@@ -26,7 +32,20 @@ pub enum Fault {
     HoldAfter(Gate),
 }
 
-/// Holds a commit until a test lets it go. Clones are the same gate.
+/// What happens to one change of another instance on its way here.
+#[derive(Clone, Debug)]
+pub enum HintFault {
+    /// Nobody hears of it, nor of that.
+    Lose,
+    /// It comes twice.
+    Double,
+    /// It comes after the next one.
+    Overtaken,
+    /// It waits until the gate is opened, and all later ones behind it.
+    Hold(Gate),
+}
+
+/// Holds a commit or a change until a test lets it go. Clones are the same gate.
 #[derive(Clone, Debug)]
 pub struct Gate {
     inner: Arc<(Semaphore, Semaphore)>,
@@ -70,6 +89,8 @@ struct Plan {
     loads: u64,
     on_commit: BTreeMap<u64, Fault>,
     on_load: BTreeMap<u64, StoreError>,
+    changes: u64,
+    on_change: BTreeMap<u64, HintFault>,
     outage: Option<StoreError>,
 }
 
@@ -77,14 +98,14 @@ struct Plan {
 #[derive(Debug)]
 pub struct FaultyStore<S: Store + ?Sized> {
     inner: Arc<S>,
-    plan: Mutex<Plan>,
+    plan: Arc<Mutex<Plan>>,
 }
 
 impl<S: Store + ?Sized> FaultyStore<S> {
     /// Wraps a store; without faults it behaves like that one.
     #[must_use]
     pub fn new(inner: Arc<S>) -> Self {
-        Self { inner, plan: Mutex::default() }
+        Self { inner, plan: Arc::default() }
     }
 
     /// The store inside, to look at what really happened.
@@ -126,6 +147,22 @@ impl<S: Store + ?Sized> FaultyStore<S> {
         plan.on_load.insert(nth, error);
     }
 
+    /// Plans what happens to the next change of another instance that has nothing planned.
+    pub fn on_next_change(&self, fault: HintFault) {
+        let mut plan = self.plan.lock();
+        let mut nth = plan.changes + 1;
+        while plan.on_change.contains_key(&nth) {
+            nth += 1;
+        }
+        plan.on_change.insert(nth, fault);
+    }
+
+    /// Changes of other instances that came here so far.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.plan.lock().changes
+    }
+
     /// From now on everything fails with this and nothing is done; `None` ends the outage.
     pub fn set_outage(&self, error: Option<StoreError>) {
         self.plan.lock().outage = error;
@@ -146,6 +183,16 @@ impl<S: Store + ?Sized> FaultyStore<S> {
         plan.commits += 1;
         let nth = plan.commits;
         plan.on_commit.remove(&nth).or_else(|| plan.outage.clone().map(Fault::Refuse))
+    }
+
+    /// What is asked of a shared store fails in an outage, too.
+    fn shared_store(&self) -> Result<&dyn SharedStore, StoreError> {
+        let outage = self.plan.lock().outage.clone();
+        match (outage, self.inner.shared()) {
+            (Some(error), _) => Err(error),
+            (None, Some(store)) => Ok(store),
+            (None, None) => Err(StoreError::Refused("the store inside is not shared".into())),
+        }
     }
 
     async fn conflict(&self, commit: &Commit) -> Result<Committed, StoreError> {
@@ -176,7 +223,7 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
     }
 
     fn shared(&self) -> Option<&dyn SharedStore> {
-        self.inner.shared()
+        self.inner.shared().map(|_| self as &dyn SharedStore)
     }
 
     fn load(&self, id: ResourceId) -> StoreFuture<'_, Result<Loaded, StoreError>> {
@@ -225,6 +272,112 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
                 None => self.inner.probe().await,
             }
         })
+    }
+}
+
+impl<S: Store + ?Sized> SharedStore for FaultyStore<S> {
+    fn follow(&self) -> mpsc::Receiver<Change> {
+        let (sender, receiver) = mpsc::channel(CHANGES_MAX);
+        if let Some(store) = self.inner.shared() {
+            tokio::spawn(pass_on(store.follow(), sender, Arc::clone(&self.plan)));
+        }
+        receiver
+    }
+
+    fn markers(&self) -> StoreFuture<'_, Result<Vec<Marker>, StoreError>> {
+        Box::pin(async move { self.shared_store()?.markers().await })
+    }
+
+    fn changed_since(
+        &self,
+        partition: Partition,
+        sequence: u64,
+    ) -> StoreFuture<'_, Result<ChangedSince, StoreError>> {
+        Box::pin(async move { self.shared_store()?.changed_since(partition, sequence).await })
+    }
+
+    fn sign(
+        &self,
+        partition: Partition,
+        signature: Signature,
+    ) -> StoreFuture<'_, Result<Signed, StoreError>> {
+        Box::pin(async move { self.shared_store()?.sign(partition, signature).await })
+    }
+
+    fn write_back(&self, document: StoredDocument) -> StoreFuture<'_, Result<WrittenBack, StoreError>> {
+        Box::pin(async move { self.shared_store()?.write_back(document).await })
+    }
+
+    fn open(
+        &self,
+        partition: Partition,
+        settle: Duration,
+        settle_max: Duration,
+    ) -> StoreFuture<'_, Result<Opening, StoreError>> {
+        Box::pin(async move { self.shared_store()?.open(partition, settle, settle_max).await })
+    }
+
+    fn seal(&self, partition: Partition, generation: u64) -> StoreFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.shared_store()?.seal(partition, generation).await })
+    }
+
+    fn announce(
+        &self,
+        record: InstanceRecord,
+        lease: Duration,
+    ) -> StoreFuture<'_, Result<Vec<InstanceRecord>, StoreError>> {
+        Box::pin(async move { self.shared_store()?.announce(record, lease).await })
+    }
+
+    fn leave(&self) -> StoreFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.shared_store()?.leave().await })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.inner.shared().map(SharedStore::warnings).unwrap_or_default()
+    }
+}
+
+/// Gives changes on as it was planned, until either side ends.
+async fn pass_on(mut from: mpsc::Receiver<Change>, to: mpsc::Sender<Change>, plan: Arc<Mutex<Plan>>) {
+    let mut overtaken: Option<Change> = None;
+    loop {
+        let change = tokio::select! {
+            () = to.closed() => return,
+            change = from.recv() => change,
+        };
+        let Some(change) = change else { return };
+        let passes = match planned(&plan, &change) {
+            None => vec![change],
+            Some(HintFault::Lose) => vec![],
+            Some(HintFault::Double) => vec![change.clone(), change],
+            Some(HintFault::Overtaken) => {
+                overtaken = Some(change);
+                continue;
+            }
+            Some(HintFault::Hold(gate)) => {
+                gate.pass().await;
+                vec![change]
+            }
+        };
+        for change in passes.into_iter().chain(overtaken.take()) {
+            if to.send(change).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Only what others committed is counted.
+fn planned(plan: &Mutex<Plan>, change: &Change) -> Option<HintFault> {
+    match change {
+        Change::Committed(change) if !change.own => {
+            let mut plan = plan.lock();
+            plan.changes += 1;
+            let nth = plan.changes;
+            plan.on_change.remove(&nth)
+        }
+        _ => None,
     }
 }
 

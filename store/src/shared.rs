@@ -55,6 +55,9 @@ pub struct Marker {
     pub generation: u64,
     /// The number of its latest commit.
     pub sequence: u64,
+    /// Entries that were made before this instant (milliseconds since the epoch) and are not there may
+    /// have been lost: it is when the partition was last opened again. 0: nothing ever was.
+    pub lost_before: u64,
 }
 
 /// Whether a partition can be used.

@@ -1,10 +1,10 @@
 //! What carries engines: they are made when needed, die, and their answers are collected.
 
 use super::checker::Verdict;
+use super::checker::lock_of;
 use super::world::{CALM, Call, Event, News, Place, SECOND, STORM, Seat, World};
 use lockkeeper_actors::Failure;
 use lockkeeper_actors::engine::{Engine, Step, Submission, Surroundings};
-use super::checker::lock_of;
 use lockkeeper_core::{Command, Delta, Document, Followed};
 use lockkeeper_store::contract::{Known, StoreError};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl World {
         let (now, opened_at) = (self.clock(), self.instances[place.instance].opened_at);
         let rules = self.rules.clone();
         let Some(seat) = self.seat(place) else { return Ok(()) };
-        match seat.engine.step(Surroundings { now, opened_at, rules: &rules, known: Known::default() }) {
+        match seat.engine.step(Surroundings { now, opened_at, rules: &rules, known: Known::default(), lost_before: 0 }) {
             Step::Idle => {}
             Step::Load => {
                 if self.storm && self.dice.percent(4) {

@@ -131,7 +131,7 @@ impl<C: Client> Engine<C> {
             Copy::Present(document) => {
                 (Some(Arc::clone(document.resource())), self.standing(document, seq, now))
             }
-            Copy::Absent { .. } => (None, Err(Refusal::of_unknown(seq, self.generation, now))),
+            Copy::Absent { .. } => (None, Err(Refusal::of_unknown(seq, self.lost_before, now))),
             Copy::Unknown => {
                 // Its ticket is in the store, or was: nobody can say now that it was not granted.
                 let what = "the resource could not be read again".into();
@@ -149,7 +149,7 @@ impl<C: Client> Engine<C> {
 impl<C: Client> Engine<C> {
     fn standing(&self, document: &Document, seq: Seq, now: Timestamp) -> Outcome {
         document.standing(seq).map(Reply::Standing).map_err(|refusal| match refusal {
-            Refusal::NotFound => Refusal::of_unknown(seq, self.generation, now),
+            Refusal::NotFound => Refusal::of_unknown(seq, self.lost_before, now),
             other => other,
         })
     }

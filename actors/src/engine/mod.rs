@@ -117,8 +117,8 @@ pub struct Engine<C> {
     left_out: bool,
     /// The copy was replaced or moved by others since [`Engine::take_moved`] was called.
     moved: bool,
-    /// The store's generation, as last known.
-    generation: u64,
+    /// When the store may last have lost data, in milliseconds, as last known; 0: never.
+    lost_before: u64,
     waiters: Waiters<C>,
     /// Clients that stopped waiting while a commit was in flight or their command not yet applied.
     ended_waits: Vec<u64>,
@@ -144,6 +144,8 @@ pub struct Surroundings<'a> {
     pub rules: &'a Rules,
     /// What the store knows of the partition.
     pub known: Known,
+    /// When the partition may last have lost data, in milliseconds; 0: never.
+    pub lost_before: u64,
 }
 
 impl<C: Client> Engine<C> {
@@ -162,7 +164,7 @@ impl<C: Client> Engine<C> {
             followed_later: VecDeque::new(),
             left_out: false,
             moved: false,
-            generation: 0,
+            lost_before: 0,
             waiters: Waiters::default(),
             ended_waits: Vec::new(),
             gone_in_flight: Vec::new(),
@@ -295,7 +297,7 @@ impl<C: Client> Engine<C> {
 
     /// Begins what can be begun. Call it whenever something came in.
     pub fn step(&mut self, around: Surroundings<'_>) -> Step {
-        self.generation = around.known.generation;
+        self.lost_before = around.lost_before;
         loop {
             let wanted = !self.inbox.is_empty() || (self.reload && self.is_awaited());
             if self.flight.is_some() || self.loading || !wanted {
@@ -357,7 +359,7 @@ impl<C: Client> Engine<C> {
             };
             let outcome = match (outcome, submission.command.subject()) {
                 (Err(Refusal::NotFound), Some(seq)) => {
-                    Err(Refusal::of_unknown(seq, around.known.generation, around.now))
+                    Err(Refusal::of_unknown(seq, around.lost_before, around.now))
                 }
                 (outcome, _) => outcome,
             };

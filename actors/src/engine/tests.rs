@@ -147,6 +147,7 @@ struct Desk {
     now: Timestamp,
     rules: Rules,
     known: Known,
+    lost_before: u64,
     nonces: u64,
 }
 
@@ -159,6 +160,7 @@ impl Desk {
             now: START,
             rules: Rules::default(),
             known: Known::default(),
+            lost_before: 0,
             nonces: 0,
         }
     }
@@ -177,6 +179,7 @@ impl Desk {
             opened_at: START,
             rules: &self.rules,
             known: self.known,
+            lost_before: self.lost_before,
         })
     }
 

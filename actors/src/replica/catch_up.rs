@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use lockkeeper_core::{Document, Partition, ResourceId, Span, Version};
 use lockkeeper_store::StoreError;
 use lockkeeper_store::shared::{ChangedSince, MarkerState, SharedStore};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,18 +66,14 @@ async fn whole(
         shared.replica.suspect();
         return Err(StoreError::Sealed(partition));
     }
-    let there: HashSet<ResourceId> = all.documents.iter().map(|(id, _)| *id).collect();
+    let there: HashMap<ResourceId, Version> = all.documents.iter().copied().collect();
     let ours = shared.view.copies(partition);
     read(shared, &all).await?;
     for copy in ours {
-        let stored = all.documents.iter().find(|(id, _)| *id == copy.id()).map(|(_, version)| *version);
-        let behind = match (copy.version(), stored) {
-            (Some(own), Some(stored)) => own > stored,
-            (Some(_), None) => !there.contains(&copy.id()),
-            (None, _) => false,
-        };
-        if behind {
+        if copy.version() > there.get(&copy.id()).copied() {
             write_back::late(shared, store, &copy, all.marker.generation).await?;
+        } else if copy.version().is_some_and(|version| version.generation < all.marker.generation) {
+            write_back::judge(shared, &copy);
         }
     }
     caught_up(shared, &all, begun);
@@ -163,6 +159,7 @@ fn caught_up(shared: &Shared, changed: &ChangedSince, begun: Instant) {
         let other = state.generation.is_some() && !same;
         state.sequence = if same { state.sequence.max(marker.sequence) } else { marker.sequence };
         state.generation = Some(marker.generation);
+        state.lost_before = marker.lost_before;
         state.compared_at = Some(begun);
         state.sealed.take().is_some() || other
     });

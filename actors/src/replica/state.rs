@@ -16,6 +16,8 @@ pub(super) const TRUSTED_FOR: Duration = Duration::from_secs(600);
 pub(crate) struct PartitionState {
     /// The generation that the copies were compared under; `None`: never compared.
     pub(crate) generation: Option<u64>,
+    /// When data may last have been lost, in milliseconds; 0: never.
+    pub(crate) lost_before: u64,
     /// Every commit up to this number is in the view.
     pub(crate) sequence: u64,
     /// When that was last known to be all.
@@ -66,8 +68,14 @@ pub struct ReplicaStatus {
 
 impl ReplicaState {
     pub(crate) fn new() -> Self {
-        let fresh =
-            PartitionState { generation: None, sequence: 0, compared_at: None, whole_at: None, sealed: None };
+        let fresh = PartitionState {
+            generation: None,
+            lost_before: 0,
+            sequence: 0,
+            compared_at: None,
+            whole_at: None,
+            sealed: None,
+        };
         Self {
             partitions: (0..PARTITIONS).map(|_| Mutex::new(fresh)).collect(),
             comparing: (0..PARTITIONS).map(|_| tokio::sync::Mutex::default()).collect(),

@@ -98,6 +98,19 @@ pub(super) async fn late(
     }
 }
 
+/// The store was opened without this instance, and has a newer state than this copy. If that knows
+/// nothing of somebody who held or waited in the copy, something was lost.
+pub(super) fn judge(shared: &Shared, copy: &Document) {
+    let Some(now_there) = shared.view.get(copy.id()) else { return };
+    let known = |seq| {
+        now_there.lock(seq).is_some() || now_there.ticket(seq).is_some() || now_there.ended(seq).is_some()
+    };
+    let seqs = copy.locks().map(|lock| lock.seq).chain(copy.tickets().map(|ticket| ticket.seq));
+    if !seqs.into_iter().all(known) {
+        conflict(shared, copy);
+    }
+}
+
 /// A document that is held or waited for is not in the store, though nothing was lost that the
 /// marker would show: somebody deleted it. The partition is sealed, so that all write back.
 pub(super) async fn vanished(

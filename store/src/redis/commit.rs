@@ -69,7 +69,6 @@ impl RedisStore {
         let overloaded = StoreError::Overloaded { limit: COMMITS_MAX };
         let _permit = self.commits.try_acquire().map_err(|_| overloaded)?;
         let call = self.prepare(commit)?;
-        let sealings = self.partitions.sealings(call.partition);
         self.pauses.wait(call.deltas.iter().map(|delta| delta.id)).await;
         let (replication, sealings) = match self.resolve(&call).await {
             Answer::Done { replication, sealings } => (replication, sealings),

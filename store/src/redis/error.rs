@@ -40,6 +40,10 @@ fn refused(code: &str, message: &str) -> StoreError {
 /// The server's error with its fix.
 pub(super) fn words(code: &str, message: &str) -> String {
     let fix = match code {
+        // How 7.0 says it from inside of a script.
+        "ERR" if message.contains("executing the script can't") => {
+            "the user lacks a right: give it those of docs/redis-acl.md"
+        }
         "NOAUTH" => "it demands a password: set redis.password",
         "WRONGPASS" => "it does not take this user and password: see redis.username and redis.password",
         "NOPERM" => "the user lacks a right: give it those of docs/redis-acl.md",

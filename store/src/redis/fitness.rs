@@ -36,7 +36,10 @@ pub enum Unfit {
 
 impl From<Unfit> for StoreError {
     fn from(unfit: Unfit) -> Self {
-        Self::Unavailable(unfit.to_string())
+        match unfit {
+            Unfit::Misfit(why) => Self::Unfit(why),
+            Unfit::Unavailable(why) => Self::Unavailable(why),
+        }
     }
 }
 

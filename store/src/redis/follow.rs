@@ -69,8 +69,8 @@ fn understand(keys: &Keys, incarnation: u64, channel: &[u8], message: &[u8]) -> 
 fn committed(incarnation: u64, partition: Partition, message: &[u8]) -> Option<CommittedChange> {
     let (sequence, rest) = split_number(message)?;
     let (generation, bytes) = split_number(rest)?;
-    let own = payload::incarnation(bytes).ok()? == incarnation;
-    let payload::Payload { deltas, note, .. } = payload::decode(bytes).ok()?;
+    let payload::Payload { incarnation: whose, deltas, note } = payload::decode(bytes).ok()?;
+    let own = whose == incarnation;
     Some(CommittedChange { partition, generation, sequence, own, deltas, note })
 }
 

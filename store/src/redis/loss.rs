@@ -254,7 +254,13 @@ fn marker(partition: Partition, looked: Looked) -> Marker {
     } else {
         MarkerState::Sealed(looked.sealed_at_micros.map(Timestamp::from_micros))
     };
-    Marker { partition, state, generation: looked.generation, sequence: looked.sequence }
+    Marker {
+        partition,
+        state,
+        generation: looked.generation,
+        sequence: looked.sequence,
+        lost_before: looked.lost_before,
+    }
 }
 
 /// Cuts fields into parts that can be sent at once; one, perhaps empty, if all can.

@@ -61,14 +61,13 @@ fn write_version(e: &mut Encoder<Vec<u8>>, version: Option<Version>) -> Written 
     Ok(())
 }
 
-/// Only whose it is.
-pub(super) fn incarnation(payload: &[u8]) -> Result<u64, Error> {
-    begin(&mut Decoder::new(payload)).map(|(incarnation, _)| incarnation)
-}
-
 pub(super) fn decode(payload: &[u8]) -> Result<Payload, Error> {
     let d = &mut Decoder::new(payload);
-    let (incarnation, elements) = begin(d)?;
+    let elements = read_length(d)?;
+    if d.u64()? != PAYLOAD_FORMAT {
+        return Err(Error::message("a payload of another format"));
+    }
+    let incarnation = d.u64()?;
     let deltas = read_array(d, read_delta)?;
     let note = d.bytes()?.to_vec();
     skip(d, elements, 4)?;
@@ -76,18 +75,6 @@ pub(super) fn decode(payload: &[u8]) -> Result<Payload, Error> {
         return Err(Error::message("bytes are left over"));
     }
     Ok(Payload { incarnation, deltas, note })
-}
-
-fn begin(d: &mut Decoder<'_>) -> Result<(u64, u64), Error> {
-    let elements = read_length(d)?;
-    if elements < 4 {
-        return Err(Error::message("a payload is too short"));
-    }
-    let format = d.u64()?;
-    if format != PAYLOAD_FORMAT {
-        return Err(Error::message("a payload of another format"));
-    }
-    Ok((d.u64()?, elements))
 }
 
 fn read_delta(d: &mut Decoder<'_>) -> Result<Delta, Error> {
@@ -193,7 +180,6 @@ mod tests {
             decode(&bytes).unwrap(),
             Payload { incarnation: 42, deltas: deltas(), note: b"note".to_vec() }
         );
-        assert_eq!(incarnation(&bytes).unwrap(), 42);
     }
 
     #[test]
@@ -207,7 +193,7 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at] ^= 1 << bit;
                 // Some of these are good payloads with other contents.
-                let _ = (decode(&bad), incarnation(&bad));
+                let _ = decode(&bad);
             }
         }
         // An array that claims to be endless.

@@ -220,6 +220,8 @@ pub(super) struct Looked {
     pub(super) generation: u64,
     pub(super) sequence: u64,
     pub(super) sealed_at_micros: Option<u64>,
+    /// Milliseconds; see [`Marker`](crate::shared::Marker).
+    pub(super) lost_before: u64,
 }
 
 impl RedisStore {
@@ -234,8 +236,14 @@ impl RedisStore {
             "SEALED" => false,
             _ => return Err(reply.unexpected().into()),
         };
-        let sealed_at_micros = reply.rest.optional_number()?;
-        Ok(Looked { is_open, generation: numbers.generation, sequence: numbers.sequence, sealed_at_micros })
+        let when = reply.rest.optional_number()?;
+        Ok(Looked {
+            is_open,
+            generation: numbers.generation,
+            sequence: numbers.sequence,
+            sealed_at_micros: when.filter(|_| !is_open),
+            lost_before: when.filter(|_| is_open).unwrap_or_default(),
+        })
     }
 }
 

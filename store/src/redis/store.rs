@@ -58,14 +58,19 @@ impl RedisStore {
     /// # Errors
     /// The first setting that cannot be right.
     pub fn new(options: RedisOptions) -> Result<Arc<Self>, OptionsError> {
-        Self::with_clock_skew(options, 0)
+        Self::build(options, 0)
     }
 
     /// Like [`Self::new`], on a machine whose clocks are off by so much.
-    pub(super) fn with_clock_skew(
-        options: RedisOptions,
-        skew_micros: i64,
-    ) -> Result<Arc<Self>, OptionsError> {
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    #[cfg(any(test, feature = "testing"))]
+    pub fn with_clock_skew(options: RedisOptions, skew_micros: i64) -> Result<Arc<Self>, OptionsError> {
+        Self::build(options, skew_micros)
+    }
+
+    fn build(options: RedisOptions, skew_micros: i64) -> Result<Arc<Self>, OptionsError> {
         let link = Link::new(&options)?;
         let database = options.targets()?.database;
         let one_server = options.topology != Topology::Cluster;

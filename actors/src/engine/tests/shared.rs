@@ -250,6 +250,7 @@ fn what_the_store_may_have_lost_is_not_called_unknown() {
     desk.shelf = Shelf::default();
     desk.now = desk.now + MINUTE;
     desk.known.generation = desk.now.as_millis();
+    desk.lost_before = desk.now.as_millis();
     desk.engine.seen_in_store(None);
     let asked = show(&mut desk, lock.seq);
     desk.run();

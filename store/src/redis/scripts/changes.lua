@@ -6,17 +6,17 @@
 -- ARGV  1 sequence: documents whose latest commit is later   2 documents at a time
 --
 -- Replies an array: OPEN or SEALED, TIME in seconds and microseconds, generation, floor, sequence,
--- sealed at (µs; '' = not signed, or open), then ids and sequences in turn. If there are at least
+-- sealed at (µs; '' = not signed) or, if it is open, before when entries may be lost (ms; '' = none), then ids and sequences in turn. If there are at least
 -- as many as were asked for, there may be more after the last sequence; all of that one are here.
 local call = redis.call
-local marker = call('HMGET', KEYS[1], 'r', 'g', 'f', 's')
+local marker = call('HMGET', KEYS[1], 'r', 'g', 'f', 's', 'l')
 local time = call('TIME')
 local replication = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
 local open = marker[1] and marker[1] == replication
 local note = call('HMGET', KEYS[2], 'r', 't')
-local sealed_at = not open and note[1] == replication and note[2] or ''
+local when = open and (marker[5] or '') or note[1] == replication and note[2] or ''
 local reply = {open and 'OPEN' or 'SEALED', time[1], time[2], marker[2] or '0', marker[3] or '0', marker[4] or '0',
-  sealed_at}
+  when}
 
 local most = tonumber(ARGV[2])
 local found = call('ZRANGEBYSCORE', KEYS[3], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, most)

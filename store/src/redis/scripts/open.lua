@@ -35,11 +35,14 @@ if micros < due then
   return {'NOTBEFORE', time[1], time[2], generation, floor, sequence, string.format('%.0f', due)}
 end
 
+-- Where nobody knows of anything nothing was lost: it is a new store.
+local known = marker[2] or note[3] ~= '0' or note[4] ~= '0'
 generation = string.format('%.0f',
   math.max(tonumber(generation) + 1, tonumber(note[3]) + 1, math.floor(micros / 1000)))
 floor = string.format('%.0f', math.max(tonumber(floor), tonumber(note[4]) + 1, micros))
 call('HSET', KEYS[1], 'r', replication, 'g', generation, 'f', floor, 's', sequence,
   'w', math.max(tonumber(marker[5]) or 0, tonumber(ARGV[6])))
+if known then call('HSET', KEYS[1], 'l', generation) end
 call('UNLINK', KEYS[2])
 redis.pcall(ARGV[4], ARGV[5], 'M')
 return {'OPEN', time[1], time[2], generation, floor, sequence}

@@ -3,6 +3,7 @@
 use super::{Place, create, joined, open_some, opened, sequence, tell, tickets};
 use crate::conformance::make::{id, on, stored, stored_version, ticket};
 use crate::contract::{Commit, Committed, Conflict, Store, StoreError};
+use crate::redis::pauses::PAUSE_MAX;
 use crate::redis::store::COMMITS_MAX;
 use crate::redis::{RedisOptions, RedisStore};
 use crate::shared::SharedStore;
@@ -112,11 +113,11 @@ async fn without_enough_replicas_it_is_done_and_unknown() {
     let server = RedisServer::start();
     let replica = server.start_replica();
     until("the replica follows", Duration::from_secs(20), || {
-        replica.info("master_link_status").as_deref() == Some("up")
+        server.info("slave0").is_some_and(|replica| replica.contains("state=online"))
     });
     let mut place = Place::on(&server);
     place.options.min_replicas = 1;
-    place.options.wait_timeout = SHORT;
+    place.options.wait_timeout = Duration::from_secs(2);
     let store = joined(&place).await;
     create(&store, id(1, 1)).await;
     let confirm = |version| store.commit(on(&*store).checking(vec![(id(1, 1), Some(version))]));
@@ -261,22 +262,16 @@ async fn a_log_keeps_the_latest_commits_only() {
 
 #[tokio::test]
 async fn a_winner_lets_the_loser_have_the_next_turn() {
-    let (server, mut place, winner) = opened().await;
-    let proxy = Proxy::start(server.port());
-    place.options.urls = vec![proxy.url().into()];
+    let (server, place, winner) = opened().await;
     let loser = joined(&place).await;
     create(&winner, id(1, 1)).await;
-    create(&loser, id(1, 9)).await;
-    proxy.delay(Duration::from_millis(10));
-    for version in 1..20 {
-        let far = on(&*loser).changed(id(1, 9), Some(version), version + 1, vec![]);
-        assert_eq!(loser.commit(far).await, Ok(Committed::Done));
-    }
-    assert!(loser.trip() > Duration::from_millis(15), "{:?}", loser.trip());
+    // As if it were far away: its mark lives long, whatever else the machine does.
+    loser.learn_trip(Duration::from_secs(80));
     let document = String::from_utf8(winner.keys.document(id(1, 1))).unwrap();
     let mark = || server.cli(&["HEXISTS", &document, "x"]);
     let win = |version| winner.commit(on(&*winner).changed(id(1, 1), Some(version), version + 1, vec![]));
     assert_eq!(win(1).await, Ok(Committed::Done));
+    assert_eq!(mark(), "0");
     let lost = loser.commit(on(&*loser).changed(id(1, 1), Some(1), 2, vec![])).await;
     assert!(!conflict(lost).unsure);
     assert_eq!(mark(), "1");
@@ -284,7 +279,7 @@ async fn a_winner_lets_the_loser_have_the_next_turn() {
     assert_eq!(win(2).await, Ok(Committed::Done));
     let begun = Instant::now();
     assert_eq!(win(3).await, Ok(Committed::Done));
-    assert!(begun.elapsed() >= loser.trip(), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= PAUSE_MAX, "{:?}", begun.elapsed());
     assert_eq!(mark(), "1", "its loser still tries");
     let turn = loser.commit(on(&*loser).changed(id(1, 1), Some(4), 5, vec![])).await;
     assert_eq!(turn, Ok(Committed::Done));

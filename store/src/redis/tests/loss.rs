@@ -90,7 +90,7 @@ async fn a_restart_seals_even_if_nothing_was_lost() {
     assert_eq!(store.load(id(1, 1)).await.unwrap().document, Some(before));
     assert_eq!(
         marker(&store).await,
-        Marker { partition: P, state: MarkerState::Open, generation, sequence: 1 }
+        Marker { partition: P, state: MarkerState::Open, generation, sequence: 1, lost_before: generation }
     );
     // All others are as they were.
     assert_eq!(store.load(id(2, 1)).await, Err(StoreError::Sealed(Partition(2))));
