@@ -2,6 +2,9 @@
 
 mod absent_clients;
 mod kills;
+mod shared;
+mod shared_commits;
+mod shared_hints;
 
 use lockkeeper_actors::{AcquireRequest, Answer, Locks, Options, System, fresh_nonce};
 use lockkeeper_core::{Intent, Lock, Mode, Owner, Priority, Reply, Resource, ResourceInput, Span, Standing};

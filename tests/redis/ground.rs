@@ -82,7 +82,7 @@ impl Ground {
 }
 
 /// Opens all partitions of a new Redis at once, so that only tests of sealing wait for a window.
-pub(super) async fn open_all(redis: &RedisServer) {
+pub(crate) async fn open_all(redis: &RedisServer) {
     let store = &*RedisStore::new(RedisOptions::new(redis.url())).unwrap();
     stream::iter(0..=u8::MAX)
         .for_each_concurrent(OPENINGS, |number| async move {

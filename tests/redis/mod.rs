@@ -14,3 +14,5 @@ mod restart;
 mod stopped;
 mod story;
 mod vanished;
+
+pub(crate) use ground::open_all;
