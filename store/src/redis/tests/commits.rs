@@ -279,7 +279,7 @@ async fn a_winner_lets_the_loser_have_the_next_turn() {
     assert_eq!(win(2).await, Ok(Committed::Done));
     let begun = Instant::now();
     assert_eq!(win(3).await, Ok(Committed::Done));
-    assert!(begun.elapsed() >= PAUSE_MAX, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= PAUSE_MAX * 4 / 5, "{:?}", begun.elapsed());
     assert_eq!(mark(), "1", "its loser still tries");
     let turn = loser.commit(on(&*loser).changed(id(1, 1), Some(4), 5, vec![])).await;
     assert_eq!(turn, Ok(Committed::Done));

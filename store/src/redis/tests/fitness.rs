@@ -47,7 +47,7 @@ async fn a_server_that_throws_keys_away_is_unfit() {
     let (server, place, store) = opened().await;
     tell(&server, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     assert!(misfit(&place).await.contains("maxmemory-policy noeviction"));
-    assert!(matches!(store.probe().await, Err(StoreError::Unavailable(text)) if text.contains("noeviction")));
+    assert!(matches!(store.probe().await, Err(StoreError::Unfit(text)) if text.contains("noeviction")));
     // Documents have no expiry.
     tell(&server, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
     assert!(store.fit().await.unwrap().iter().any(|warning| warning.contains("volatile-lru")));
