@@ -107,7 +107,7 @@ impl World {
         }
         let view = &mut self.instances[instance].view;
         match Document::followed(view.get(&resource), delta, 0) {
-            Ok(Followed::Changed(document, _)) => drop(view.insert(resource, document)),
+            Ok(Followed::Changed(document, _)) => drop(view.insert(resource, *document)),
             Ok(Followed::Deleted | Followed::Gap) | Err(_) => drop(view.remove(&resource)),
             Ok(Followed::Known) => {}
         }

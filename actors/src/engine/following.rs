@@ -78,7 +78,7 @@ impl<C: Client> Engine<C> {
         };
         match Document::followed(copy, delta, floor) {
             Ok(Followed::Changed(document, changed)) => {
-                self.copy = Copy::Present(Box::new(document.clone()));
+                self.copy = Copy::Present(document.clone());
                 self.moved = true;
                 for seq in changed {
                     self.answer_changed(&document, None, seq, now);

@@ -84,7 +84,11 @@ impl Follower {
 
     /// Takes a commit over. False when the partition must be compared.
     fn committed(&self, partition: Partition, change: &CommittedChange) -> bool {
-        let joined = change.deltas.iter().fold(true, |joined, delta| self.follow(delta) && joined);
+        // Every one of them, whatever became of the one before.
+        let mut joined = true;
+        for delta in &change.deltas {
+            joined &= self.follow(delta);
+        }
         if !change.own {
             match Note::from_bytes(&change.note) {
                 Ok(note) => {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub enum Followed {
     /// It is what the store had after the change. These entries are other ones now.
-    Changed(Document, Vec<Seq>),
+    Changed(Box<Document>, Vec<Seq>),
     /// The change deleted the document.
     Deleted,
     /// The copy has this change already, or a later one.
@@ -42,7 +42,7 @@ impl Document {
             let fields = delta.fields.iter().filter_map(|(field, bytes)| Some((*field, bytes.as_deref()?)));
             let document = Self::from_records(delta.id, next.version, &next.bytes, fields, floor)?;
             let changed = entries_of(delta);
-            return Ok(Followed::Changed(document, changed));
+            return Ok(Followed::Changed(Box::new(document), changed));
         };
         let damaged = |what: String| Damaged { id: copy.id, what };
         let mut document = copy.clone();
@@ -58,7 +58,7 @@ impl Document {
                 document.remember(*field, bytes).map_err(damaged)?;
             }
         }
-        Ok(Followed::Changed(document, entries_of(delta)))
+        Ok(Followed::Changed(Box::new(document), entries_of(delta)))
     }
 
     /// Takes a record out; `replaced`: another one with this name follows.

@@ -68,7 +68,7 @@ impl Shelf {
 
     fn follow(&mut self, delta: &Delta) {
         self.follower = match Document::followed(self.follower.as_ref(), delta, self.floor).unwrap() {
-            Followed::Changed(document, _) => Some(document),
+            Followed::Changed(document, _) => Some(*document),
             Followed::Deleted => None,
             other => panic!("a follower that missed nothing: {other:?}"),
         };
