@@ -4,6 +4,7 @@ mod backups;
 mod directory;
 mod disk_full;
 mod draining;
+mod load_balancer;
 mod logs;
 mod restarts;
 mod settings;

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// The Redis of all tests: each has a key prefix of its own. It ends with this process.
 static REDIS: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
 
+/// What the instances are called.
+pub(crate) const IDS: [&str; 3] = ["one", "two", "three"];
+
 /// Partitions that are opened at once.
 const OPENINGS: usize = 64;
 
@@ -34,12 +37,18 @@ pub(crate) struct ThreeInstances {
 impl ThreeInstances {
     /// Instances with these flags, each in a directory of its own, ready to grant.
     pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_at(["127.0.0.1:0"; 3], flags)
+    }
+
+    /// The same at these addresses.
+    pub(crate) fn start_at(addresses: [&str; 3], flags: &[&str]) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let prefix = format!("t{}-", NEXT.fetch_add(1, Ordering::Relaxed));
         beside(|| async {
             open_all(&prefix).await;
-            let started = ["one", "two", "three"].map(|id| {
-                let mut all = vec!["--store", "redis", "--instance-id", id];
+            let each = std::array::from_fn(|number| (IDS[number], addresses[number]));
+            let started = each.map(|(id, address)| {
+                let mut all = vec!["--store", "redis", "--instance-id", id, "--listen", address];
                 let url = REDIS.url();
                 let prefix = format!("redis.key-prefix={prefix}");
                 all.extend(["--redis-url", &url, "--set", &prefix]);
@@ -65,6 +74,11 @@ impl ThreeInstances {
             })
             .await;
         }
+    }
+
+    /// One of them.
+    pub(crate) fn one(&mut self, number: usize) -> &mut TestServer {
+        &mut self.servers[number]
     }
 
     /// A client whose every request goes to the next instance.

@@ -12,9 +12,9 @@ pub(crate) use check::{has_members, is_problem, is_time, members, millis_of};
 pub(crate) use cli::{Cli, finish};
 pub(crate) use client::{Client, Reply, acquire_body};
 pub(crate) use events::EventStream;
-pub(crate) use instances::ThreeInstances;
+pub(crate) use instances::{IDS, ThreeInstances};
 pub(crate) use raw::Raw;
-pub(crate) use server::{TestServer, lockkeeper, serve_command};
+pub(crate) use server::{TestServer, fixed_address, lockkeeper, serve_command};
 
 use std::time::{Duration, Instant};
 

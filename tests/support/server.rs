@@ -35,18 +35,7 @@ impl TestServer {
 
     /// A server whose address stays the same over [`Self::restart`]s.
     pub(crate) fn start_at_a_fixed_address() -> Self {
-        // Below the range from which the system takes ports on its own.
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let path = directory.path().join("data");
-        let base = 10_000 + (std::process::id() % 20_000) as u16;
-        loop {
-            let port = base + NEXT.fetch_add(1, Ordering::Relaxed) % 1000;
-            if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-                let listen = format!("127.0.0.1:{port}");
-                return Self::launch(path, vec!["--listen".into(), listen], Some(directory));
-            }
-        }
+        Self::start(&["--listen", &fixed_address()])
     }
 
     /// Starts a server in a directory of its own, without waiting for it.
@@ -143,6 +132,13 @@ impl TestServer {
         }
     }
 
+    /// The same in its place, after a kill: it listens again.
+    pub(crate) fn start_again(&mut self) {
+        self.kill();
+        let owned = self._owned.take();
+        *self = Self::launch(self.data_dir.clone(), self.flags.clone(), owned);
+    }
+
     /// The same directory and flags, after a kill.
     pub(crate) fn restart(mut self) -> Self {
         self.kill();
@@ -193,6 +189,20 @@ impl Starting {
 impl Drop for TestServer {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// An address that nobody listens on now, and which the system gives to nobody who asks for any: a
+/// server may come back to it.
+pub(crate) fn fixed_address() -> String {
+    // Below the range from which the system takes ports on its own.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 10_000 + (std::process::id() % 20_000) as u16;
+    loop {
+        let address = format!("127.0.0.1:{}", base + NEXT.fetch_add(1, Ordering::Relaxed) % 1000);
+        if std::net::TcpListener::bind(&address).is_ok() {
+            return address;
+        }
     }
 }
 
