@@ -86,8 +86,9 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
 
     let partition = filter.which.partition();
     let body = if consistent {
-        let documents = door.locks.documents_from_store(partition).await.map_err(failed)?;
+        // What is read is judged by the clock of before: a lease may be renewed meanwhile.
         let now = door.locks.now();
+        let documents = door.locks.documents_from_store(partition).await.map_err(failed)?;
         beside(documents.len(), move || render(&documents, &filter, &wanted, now, now)).await?
     } else {
         let locks = door.locks.clone();

@@ -62,7 +62,10 @@ impl Follower {
                         behind.insert(change.partition);
                     }
                 }
-                Change::Missed(Some(partition)) => drop(behind.insert(partition)),
+                Change::Missed(Some(partition)) => {
+                    missed = true;
+                    behind.insert(partition);
+                }
                 Change::Missed(None) => {
                     missed = true;
                     behind.extend(all());
@@ -89,7 +92,12 @@ impl Follower {
         for delta in &change.deltas {
             joined &= self.follow(delta);
         }
-        if !change.own {
+        let (first, gap) = self.shared.replica.change(partition, |state| state.tell(change));
+        if gap {
+            // Whoever follows the events must know that some are missing.
+            self.shared.log.gap();
+        }
+        if first && !change.own {
             match Note::from_bytes(&change.note) {
                 Ok(note) => {
                     let now = self.shared.store.now_in(partition);

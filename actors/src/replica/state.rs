@@ -2,7 +2,7 @@
 
 use lockkeeper_core::resource::PARTITIONS;
 use lockkeeper_core::{Partition, Timestamp};
-use lockkeeper_store::shared::InstanceRecord;
+use lockkeeper_store::shared::{CommittedChange, InstanceRecord};
 use parking_lot::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -20,12 +20,27 @@ pub(crate) struct PartitionState {
     pub(crate) lost_before: u64,
     /// Every commit up to this number is in the view.
     pub(crate) sequence: u64,
+    /// The latest commit of which the events were told: its generation and number.
+    pub(super) told: Option<(u64, u64)>,
     /// When that was last known to be all.
     pub(crate) compared_at: Option<Instant>,
     /// When all of it was last compared, whatever the numbers say.
     pub(super) whole_at: Option<Instant>,
     /// It is sealed.
     pub(crate) sealed: Option<Sealing>,
+}
+
+impl PartitionState {
+    /// Are the events of this commit to be told: for the first time, and after some that are missing?
+    pub(super) fn tell(&mut self, change: &CommittedChange) -> (bool, bool) {
+        let told = self.told.filter(|(generation, _)| *generation == change.generation);
+        let first = told.is_none_or(|(_, sequence)| change.sequence > sequence);
+        let gap = told.is_some_and(|(_, sequence)| change.sequence > sequence + 1);
+        if first {
+            self.told = Some((change.generation, change.sequence));
+        }
+        (first, gap)
+    }
 }
 
 /// How far this instance is with a sealed partition.
@@ -72,6 +87,7 @@ impl ReplicaState {
             generation: None,
             lost_before: 0,
             sequence: 0,
+            told: None,
             compared_at: None,
             whole_at: None,
             sealed: None,
