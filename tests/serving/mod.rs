@@ -1,6 +1,7 @@
 //! The server as a process: its directory, its settings, its end.
 
 mod backups;
+mod deployment;
 mod directory;
 mod disk_full;
 mod draining;
