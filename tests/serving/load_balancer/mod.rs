@@ -34,6 +34,16 @@ async fn who(client: &Client) -> String {
     stats.body["instance"].as_str().unwrap().to_owned()
 }
 
+/// The instances that share the store, as the one that answers has heard; by name.
+async fn present(client: &Client) -> Vec<String> {
+    let listed = client.get("/api/v1/instances").await;
+    let instances = listed.body["instances"].as_array().unwrap_or_else(|| panic!("{}", listed.text));
+    let own = instances.iter().filter(|one| one["self"] == true).count();
+    // Before it has reached the store it has heard of nobody.
+    assert_eq!(own, instances.len().min(1), "{}", listed.text);
+    instances.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Waits until this instance takes part.
 async fn takes_part(client: &Client, id: &str) {
     eventually("an instance is asked again", async || (who(client).await == id).then_some(())).await;
@@ -61,10 +71,10 @@ async fn requests_go_round_and_the_story_is_one() {
         *seen.entry(who(&client).await).or_default() += 1;
     }
     assert_eq!(seen, IDS.map(|id| (id.to_owned(), 3)).into());
-    let listed = client.get("/api/v1/instances").await;
-    let ids: Vec<&str> =
-        listed.body["instances"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["one", "three", "two"], "{}", listed.text);
+    eventually("each has heard of the others", async || {
+        (present(&client).await == ["one", "three", "two"]).then_some(())
+    })
+    .await;
 
     // Acquired, queued for, renewed and released at whichever instance.
     for round in 0..4 {
@@ -123,6 +133,10 @@ async fn nobody_notices_that_an_instance_leaves_and_comes_back() {
     site.instances.one(0).terminate();
     let status = site.instances.one(0).ended().await;
     assert_eq!(status.code(), Some(0), "{:?}", site.instances.log());
+    eventually("the others know that it has left", async || {
+        (present(&client).await == ["three", "two"]).then_some(())
+    })
+    .await;
     work.goes_on().await;
     site.instances.one(0).start_again();
     takes_part(&client, IDS[0]).await;
