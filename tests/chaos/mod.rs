@@ -18,6 +18,7 @@ mod recovery;
 mod report;
 mod run;
 mod tally;
+mod thief;
 mod wire;
 mod worker;
 mod world;

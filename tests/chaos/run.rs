@@ -11,6 +11,7 @@ use super::operator::operate;
 use super::recovery::recovered;
 use super::report::{RunDir, fail};
 use super::tally::Tally;
+use super::thief::steal;
 use super::wire::Wire;
 use super::worker::Worker;
 use super::world::World;
@@ -149,7 +150,9 @@ async fn one_round(
     let workers: Vec<_> = (0..plan.clients)
         .map(|number| tokio::spawn(Worker::new(number, seed, Arc::clone(&world)).work()))
         .collect();
-    let operator = tokio::spawn(operate(Arc::clone(&world), seed));
+    let mut others = vec![tokio::spawn(operate(Arc::clone(&world), seed))];
+    others
+        .extend((0..plan.instances).map(|instance| tokio::spawn(steal(Arc::clone(&world), seed, instance))));
     let faults = Arc::new(Faults::new(
         Arc::clone(&world),
         Arc::clone(&setting.instances),
@@ -176,10 +179,9 @@ async fn one_round(
     world.calm_down();
     complaints.extend(recovered(&world).await.err());
     let finished = async {
-        for worker in workers {
-            worker.await.unwrap();
+        for task in workers.into_iter().chain(others) {
+            task.await.unwrap();
         }
-        operator.await.unwrap();
     };
     let closed = close(&world, micros(plan.calm_bound));
     let ((), left) = futures_util::future::join(finished, closed).await;
@@ -206,5 +208,6 @@ fn history(plan: &Plan, setting: &Setting, calm_since: At, tokens: &BTreeMap<Nam
         },
         calm_since: Some(calm_since),
         tokens: tokens.clone(),
+        wall_at_zero: setting.recorder.wall_at_zero(),
     }
 }

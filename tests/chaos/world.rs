@@ -1,6 +1,6 @@
 //! What the tasks of a round share.
 
-use super::history::{Name, Recorder};
+use super::history::{Ask, Mode, Name, Recorder};
 use super::wire::Wire;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -16,6 +16,8 @@ pub(super) struct World {
     asks: AtomicU64,
     /// Owners whose clients still care.
     cared_for: Mutex<HashSet<Name>>,
+    /// Exclusive locks that workers have just now, as far as they know.
+    held: Mutex<Vec<Arc<Ask>>>,
     /// Which instances are up and running, as far as the faults go.
     fit: Vec<AtomicBool>,
 }
@@ -30,6 +32,7 @@ impl World {
             calm: AtomicBool::new(false),
             asks: AtomicU64::new(0),
             cared_for: Mutex::default(),
+            held: Mutex::default(),
             fit,
         }
     }
@@ -61,6 +64,19 @@ impl World {
         Care { world: self, owner: Arc::clone(owner) }
     }
 
+    /// Somebody has this, until the value is dropped.
+    pub(super) fn has(&self, ask: &Arc<Ask>) -> Having<'_> {
+        if ask.mode == Mode::Exclusive {
+            self.held.lock().push(Arc::clone(ask));
+        }
+        Having { world: self, ask: Arc::clone(ask) }
+    }
+
+    /// What workers have.
+    pub(super) fn held(&self) -> Vec<Arc<Ask>> {
+        self.held.lock().clone()
+    }
+
     pub(super) fn is_cared_for(&self, owner: &str) -> bool {
         self.cared_for.lock().contains(owner)
     }
@@ -74,5 +90,16 @@ pub(super) struct Care<'a> {
 impl Drop for Care<'_> {
     fn drop(&mut self) {
         self.world.cared_for.lock().remove(&self.owner);
+    }
+}
+
+pub(super) struct Having<'a> {
+    world: &'a World,
+    ask: Arc<Ask>,
+}
+
+impl Drop for Having<'_> {
+    fn drop(&mut self) {
+        self.world.held.lock().retain(|ask| ask.owner != self.ask.owner);
     }
 }

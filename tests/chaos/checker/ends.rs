@@ -55,8 +55,10 @@ fn wrongly_gone(facts: &Facts<'_>, op: &Op, entry: &Entry<'_>, code: &str) -> Op
     let queued = entry.queued.iter().filter(known).max_by_key(|told| told.invoked);
     let alive = entry.alive.iter().filter(known).max_by_key(|told| told.invoked);
     let latest = told.into_iter().chain(queued).chain(alive).max_by_key(|told| told.answered)?;
+    // What was refused, or not sent at all, has ended nothing.
     let asked = |is: fn(&Call) -> bool| {
-        entry.enders.iter().any(|ender| ender.invoked < op.answered && is(&ender.call))
+        let may_have = |ender: &&&Op| ender.invoked < op.answered && !ender.answer.is_unavailable();
+        entry.enders.iter().filter(may_have).any(|ender| is(&ender.call))
     };
     // Its connection may have closed while it waited, and without a request id that undoes it.
     let orphan = facts.ask_of(entry).is_some_and(|ask| ask.request_id.is_none())

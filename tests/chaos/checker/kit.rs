@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The wall clock when stories begin.
+const WALL_AT_ZERO_MS: u64 = 1_790_000_000_000;
+
 /// The resource of all stories.
 pub(super) const RESOURCE: &str = "acme/infra/net/default/";
 
@@ -26,6 +29,13 @@ pub(super) fn ask(owner: &str) -> Ask {
         reentrant: true,
         request_id: Some("r".into()),
     }
+}
+
+/// An id as the service makes it, of an entry made at that millisecond of a story.
+pub(super) fn id_made_at(at: u64) -> String {
+    let millis = WALL_AT_ZERO_MS + at;
+    let digit = |place: u64| super::denials::ALPHABET[(millis >> (5 * place) & 31) as usize] as char;
+    (0..10).rev().map(digit).chain(std::iter::repeat_n('0', 16)).collect()
 }
 
 /// A lock of `owner`, held, with a lease in milliseconds; 0 is a hold.
@@ -66,6 +76,7 @@ impl Story {
             bounds,
             calm_since: None,
             tokens: BTreeMap::new(),
+            wall_at_zero: WALL_AT_ZERO_MS * 1000,
         })
     }
 

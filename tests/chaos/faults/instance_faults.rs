@@ -77,7 +77,8 @@ pub(in crate::chaos) async fn strike_instances(faults: Arc<Faults>, mut dice: Di
     }
 }
 
-async fn strike(faults: &Faults, fault: InstanceFault, instance: usize, mut dice: Dice) {
+pub(super) async fn strike(faults: &Faults, fault: InstanceFault, instance: usize, mut dice: Dice) {
+    let _alone = faults.suffering[instance].lock().await;
     let world = &faults.world;
     let spell = faults.begin();
     world.set_fit(instance, false);

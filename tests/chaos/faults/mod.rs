@@ -5,6 +5,7 @@
 mod instance_faults;
 mod store_faults;
 
+use instance_faults::strike;
 pub(super) use instance_faults::{InstanceFault, strike_instances};
 pub(super) use store_faults::strike_store;
 
@@ -26,6 +27,8 @@ pub(super) struct Faults {
     pub(super) ground: Arc<Ground>,
     /// Held to read while an instance suffers; to write while none may.
     awake: RwLock<()>,
+    /// One fault at a time for each instance.
+    suffering: Vec<tokio::sync::Mutex<()>>,
     /// How many faults began, and how many of them are over.
     begun: AtomicU64,
     ended: AtomicU64,
@@ -54,11 +57,13 @@ pub(super) struct Until {
 
 impl Faults {
     pub(super) fn new(world: Arc<World>, instances: Arc<Instances>, ground: Arc<Ground>) -> Self {
+        let suffering = (0..world.wire.instances()).map(|_| tokio::sync::Mutex::default()).collect();
         Self {
             world,
             instances,
             ground,
             awake: RwLock::new(()),
+            suffering,
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             outcome: Mutex::default(),

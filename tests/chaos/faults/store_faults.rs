@@ -1,6 +1,6 @@
 //! What happens to the store.
 
-use super::{Faults, Until};
+use super::{Faults, InstanceFault, Until, strike as strike_instance};
 use crate::chaos::dice::Dice;
 use crate::chaos::ground::StoreFault;
 use crate::chaos::history::Loss;
@@ -21,14 +21,17 @@ pub(in crate::chaos) async fn strike_store(faults: Arc<Faults>, mut dice: Dice, 
     while !menu.is_empty() || Instant::now() < until.at {
         let longest = if menu.is_empty() { 4000 } else { 800 };
         tokio::time::sleep(dice.millis(200, longest)).await;
-        // While all is written back nothing else happens: losses now and then are enough.
-        let fault = menu.pop().unwrap_or_else(|| match dice.pick(all) {
-            fault if fault.loses_data() => dice.pick(all),
-            fault => fault,
-        });
+        let fault = menu.pop().unwrap_or_else(|| dice.pick(all));
         let all_awake = fault.loses_data() && dice.percent(AWAKE_PERCENT);
         let _awake = if all_awake { Some(faults.awake.write().await) } else { None };
-        dice = strike(&faults, fault, dice).await;
+        if fault.loses_data() && !all_awake && dice.percent(70) {
+            // One that starts while the others write back knows nothing, and must grant nothing.
+            let instance = dice.below(faults.world.wire.instances());
+            let newborn = strike_instance(&faults, InstanceFault::Kill, instance, dice.fork());
+            (dice, ()) = futures_util::future::join(strike(&faults, fault, dice), newborn).await;
+        } else {
+            dice = strike(&faults, fault, dice).await;
+        }
     }
 }
 

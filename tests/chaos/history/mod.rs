@@ -84,4 +84,6 @@ pub(super) struct History {
     pub(super) calm_since: Option<At>,
     /// The greatest tokens of earlier rounds, by resource.
     pub(super) tokens: BTreeMap<Name, u64>,
+    /// The wall clock at instant 0, in microseconds: the machine's, which is the store's too.
+    pub(super) wall_at_zero: At,
 }

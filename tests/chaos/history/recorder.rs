@@ -2,7 +2,7 @@
 
 use super::{Absence, At, FaultSpell, Loss, Op, micros};
 use parking_lot::Mutex;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What was taken down since the last round ended.
 #[derive(Default)]
@@ -16,12 +16,18 @@ pub(in crate::chaos) struct Taken {
 /// The clock and the notebook of a run.
 pub(in crate::chaos) struct Recorder {
     began: Instant,
+    wall_at_zero: At,
     taken: Mutex<Taken>,
 }
 
 impl Recorder {
     pub(in crate::chaos) fn new() -> Self {
-        Self { began: Instant::now(), taken: Mutex::default() }
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { began: Instant::now(), wall_at_zero: micros(wall), taken: Mutex::default() }
+    }
+
+    pub(in crate::chaos) const fn wall_at_zero(&self) -> At {
+        self.wall_at_zero
     }
 
     pub(in crate::chaos) fn now(&self) -> At {

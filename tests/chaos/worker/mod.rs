@@ -36,7 +36,9 @@ impl Worker {
             let ask = Arc::new(ask);
             let _care = world.care_for(&ask.owner);
             if let Some(lock) = self.obtain(&ask).await {
+                let having = world.has(&ask);
                 self.hold(&ask, &lock, hot).await;
+                drop(having);
                 if self.chance(25) {
                     self.look_back(&ask, &lock).await;
                 }

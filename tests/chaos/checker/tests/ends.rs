@@ -48,10 +48,12 @@ fn only_a_release_releases() {
     held().show(100..110, "A", released()).breaks("nothing lost", "nobody released it");
     let call = Call::Release { id: "A".into(), token: 1, key: None };
     held().op(50..60, call.clone(), Answer::Lost("timeout")).show(100..110, "A", released()).holds();
-    held()
-        .op(50..60, call, Answer::NotSent)
-        .show(100..110, "A", released())
-        .breaks("nothing lost", "nobody released it");
+    for nothing_done in [Answer::NotSent, refused(503, "backend_unavailable")] {
+        held()
+            .op(50..60, call.clone(), nothing_done)
+            .show(100..110, "A", released())
+            .breaks("nothing lost", "nobody released it");
+    }
     let pull = Call::ReleasePull { namespace: "acme/infra".into(), pull: 1, owner: "a".into() };
     held().op(50..60, pull, Answer::Lost("timeout")).show(100..110, "A", released()).holds();
 }

@@ -1,6 +1,6 @@
 //! Repeated requests, refusals, and the queue's order.
 
-use super::super::kit::{Story, acquired, ask, lock, queued, refused};
+use super::super::kit::{Story, acquired, ask, id_made_at, lock, queued, refused};
 use crate::chaos::history::{Answer, Ask};
 
 #[test]
@@ -57,6 +57,22 @@ fn whoever_was_refused_has_nothing() {
     after(Answer::NotSent).breaks("denials", "always refused");
     after(refused(503, "outcome_unknown")).holds();
     after(Answer::Lost("timeout")).holds();
+}
+
+#[test]
+fn a_request_that_was_refused_made_nothing() {
+    let refused_and_repeated = |made: u64, first: Answer| {
+        let id = id_made_at(made);
+        Story::new().acquire(1000..5000, ask("a"), first).acquire(
+            5100..5110,
+            ask("a"),
+            acquired(lock(&id, "a", 1, 900)),
+        )
+    };
+    let unavailable = || refused(503, "backend_unavailable");
+    refused_and_repeated(5105, unavailable()).holds();
+    refused_and_repeated(1010, unavailable()).breaks("denials", "by a request that was refused");
+    refused_and_repeated(1010, refused(503, "outcome_unknown")).holds();
 }
 
 fn one_waits() -> Story {
