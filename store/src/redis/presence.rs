@@ -34,10 +34,21 @@ impl RedisStore {
         let lease = lease.max(Duration::from_micros(1));
         let mut reply = self.call_announce(bytes, micros(lease)).await?;
         let mut records = Vec::with_capacity(reply.rest.len() / 2);
+        let mut former_lives = Vec::new();
         while !reply.rest.is_empty() {
             let (bytes, until) = (reply.rest.bytes()?, reply.rest.number()?);
-            // A newer version may write what is not understood here; it is only for the eyes.
-            records.extend(decode(&bytes, until));
+            match decode(&bytes, until) {
+                // A former life of this instance, which could not take its record back.
+                Ok(other) if other.id == record.id && other.incarnation != record.incarnation => {
+                    former_lives.push(bytes);
+                }
+                Ok(other) => records.push(other),
+                // A newer version may write what is not understood here; it is only for the eyes.
+                Err(_) => {}
+            }
+        }
+        for former in former_lives {
+            self.call_announce(former, number(0)).await?;
         }
         records
             .sort_unstable_by(|one, other| (&one.id, &one.incarnation).cmp(&(&other.id, &other.incarnation)));
