@@ -63,7 +63,6 @@ fn a_doubled_hint_counts_once() {
 }
 
 #[test]
-#[ignore = "events are told as often as their change comes"]
 fn a_doubled_hint_tells_its_events_once() {
     with_two(|one, other| async move {
         for _ in 0..2 {

@@ -1,26 +1,32 @@
 //! Redis comes back empty, and nobody is left who knew what it had.
 
 use super::ground::{Ground, Instance, OPENED, SEALED};
-use crate::support::is_problem;
+use crate::support::{eventually, is_problem};
 use serde_json::json;
 
-/// Instances and data are gone together. What nobody knows is lost, and that is all: what comes after
-/// has greater tokens, and who held something is told what became of it.
+/// Redis and the memory of all instances are gone together; what is left is the greatest token in
+/// their directories. What nobody knows is lost, and whoever held it is told so; every later token
+/// is greater.
 #[tokio::test]
-async fn new_instances_on_an_empty_redis_settle_and_never_repeat_a_token() {
+async fn restarted_instances_on_an_empty_redis_know_that_something_is_lost() {
     let ground = Ground::start().await;
-    let [one, other] = ground.instances(["one", "other"]).await;
+    let [mut one, mut other] = ground.instances(["one", "other"]).await;
     let held = one.lock("p", "holder", json!({"ttl": "1h", "request_id": "r-1"})).await;
     let ticket = other.queue("p", "next", json!({})).await;
-    drop((one, other));
+    for (instance, id) in [(&one, "one"), (&other, "other")] {
+        let file = instance.server.data_dir().join(format!("greatest-token-{id}"));
+        eventually("the token on disk", async || {
+            let kept = std::fs::read_to_string(&file).ok()?.trim().parse::<u64>().ok()?;
+            (Some(kept) >= held["fencing_token"].as_u64()).then_some(())
+        })
+        .await;
+    }
+    ground.redis.kill9();
+    (one, other) = (one.restart(), other.restart());
     ground.redis.restart();
-    // Data directories are new, too.
-    let [one, other] = ["third", "fourth"].map(|id| Instance::launch(id, &[ground.redis.url()], &[]));
     for instance in [&one, &other] {
-        instance.logs(SEALED, 1).await;
         instance.opened_again(1).await;
-        let renewed = instance.renew(&held, "").await;
-        is_problem(&renewed, 410, "lost");
+        is_problem(&instance.renew(&held, "").await, 410, "lost");
         is_problem(&instance.show(&held).await, 410, "lost");
         is_problem(&instance.release(&held).await, 410, "lost");
         is_problem(&instance.poll(&ticket, "").await, 410, "lost");
@@ -28,9 +34,29 @@ async fn new_instances_on_an_empty_redis_settle_and_never_repeat_a_token() {
     let anew = other.lock("p", "another", json!({})).await;
     assert!(anew["fencing_token"].as_u64() > held["fencing_token"].as_u64(), "{anew} after {held}");
     is_problem(&one.renew(&held, "").await, 410, "lost");
-    // An id that was never given is not lost.
     assert_eq!(one.release(&anew).await.status, 200);
     is_problem(&one.get("/api/v1/locks/7ZZZZZZZZZZZZZZZZZZZZZZZZZ").await, 404, "not_found");
+}
+
+/// The same, and the directories are gone, too: it cannot be told from a new Redis. The clock of the
+/// server alone sees to it that no token is given twice.
+#[tokio::test]
+async fn new_instances_on_an_empty_redis_never_repeat_a_token() {
+    let ground = Ground::start().await;
+    let [one, other] = ground.instances(["one", "other"]).await;
+    let held = one.lock("p", "holder", json!({"ttl": "1h"})).await;
+    drop((one, other));
+    ground.redis.restart();
+    let [one, other] = ["third", "fourth"].map(|id| Instance::launch(id, &[ground.redis.url()], &[]));
+    for instance in [&one, &other] {
+        instance.opened_again(1).await;
+        assert_eq!(instance.logged(SEALED), 1);
+        // Known to nobody; in any case it is not confirmed.
+        let renewed = instance.renew(&held, "").await;
+        assert!(matches!(renewed.what(), (404, "not_found") | (410, "lost")), "{}", renewed.text);
+    }
+    let anew = other.lock("p", "another", json!({})).await;
+    assert!(anew["fencing_token"].as_u64() > held["fencing_token"].as_u64(), "{anew} after {held}");
 }
 
 /// A Redis that was never used is sealed as well: it cannot be told from one that lost everything.

@@ -132,6 +132,13 @@ impl Instance {
         Self { server, client }
     }
 
+    /// kill -9, and another life with the same directory and flags, which need not grant yet.
+    pub(super) fn restart(self) -> Self {
+        let server = self.server.restart();
+        let client = server.client();
+        Self { server, client }
+    }
+
     /// A client of its own connections.
     pub(super) fn another_client(&self) -> Client {
         self.server.client()

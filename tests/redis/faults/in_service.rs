@@ -72,7 +72,6 @@ async fn the_password_is_changed() {
 }
 
 #[tokio::test]
-#[ignore = "what Redis says from inside of a script is not taken for a missing right"]
 async fn a_right_is_taken_away() {
     let served = Served::start(&[]).await;
     served.tell(&["ACL", "SETUSER", "default", "-@write"]);
@@ -94,7 +93,6 @@ async fn memory_is_full() {
 
 /// Keys would be thrown away: that is not waited for.
 #[tokio::test]
-#[ignore = "grants go on while Redis is known to be unfit"]
 async fn an_evicting_policy_is_set() {
     let served = Served::start(&[]).await;
     served.tell(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
