@@ -14,6 +14,17 @@ async fn waiting(client: &Client, number: u64) {
     .await;
 }
 
+/// So many tickets are in the queue, and their clients wait: a request counts as waiting before it
+/// has a ticket, and what another instance does meanwhile goes before it.
+async fn queued(client: &Client, number: usize) {
+    eventually("tickets wait", async || {
+        let queues = client.queues().await;
+        (queues.first()?["tickets"].as_array()?.len() == number).then_some(())
+    })
+    .await;
+    waiting(client, number as u64).await;
+}
+
 fn acquire(client: &Client, path: &str, owner: &str, more: Value) -> JoinHandle<Reply> {
     let (client, path, owner) = (client.clone(), path.to_owned(), owner.to_owned());
     tokio::spawn(async move { client.acquire(&path, &owner, more).await })
@@ -30,7 +41,7 @@ async fn a_release_hands_the_lock_to_the_client_that_waits() {
     let client = server.client();
     let lock = client.lock("a", "holder", json!({})).await;
     let waits = acquire(&client, "a", "me", json!({"queue": true, "wait": "50s"}));
-    waiting(&client, 1).await;
+    queued(&client, 1).await;
     let released = client.release(&lock).await;
     let next = &released.body["granted_to"];
     let handed_over = (&json!("me"), &json!(TestServer::HANDED_OVER));
@@ -88,10 +99,11 @@ async fn waiting_clients_are_served_in_the_order_of_the_queue() {
             priority,
             json!({"queue": true, "wait": "50s", "priority": priority}),
         ));
-        waiting(&client, n as u64 + 1).await;
+        queued(&client, n + 1).await;
     }
     for expected in waits.into_iter().rev() {
-        client.release(&lock).await;
+        let released = client.release(&lock).await;
+        assert_eq!(released.status, 200, "{}", released.text);
         lock = expected.await.unwrap().lock();
     }
     assert_eq!(lock["owner"]["id"], "low");
