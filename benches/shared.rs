@@ -28,7 +28,9 @@ async fn ready(redis: &Redis) -> Server {
     let server = Server::start_on(&directory, &redis.url());
     let mut client = Client::connect(server.address).await;
     // A fresh Redis is sealed for the settle window, as any that may have lost data.
-    while !client.send("GET", "/readyz", "").await.1.contains("\"can_grant\":true") || sealed(&mut client).await {
+    while !client.send("GET", "/readyz", "").await.1.contains("\"can_grant\":true")
+        || sealed(&mut client).await
+    {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     server

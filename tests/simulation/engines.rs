@@ -47,7 +47,13 @@ impl World {
         let (now, opened_at) = (self.clock(), self.instances[place.instance].opened_at);
         let rules = self.rules.clone();
         let Some(seat) = self.seat(place) else { return Ok(()) };
-        match seat.engine.step(Surroundings { now, opened_at, rules: &rules, known: Known::default(), lost_before: 0 }) {
+        match seat.engine.step(Surroundings {
+            now,
+            opened_at,
+            rules: &rules,
+            known: Known::default(),
+            lost_before: 0,
+        }) {
             Step::Idle => {}
             Step::Load => {
                 if self.storm && self.dice.percent(4) {
