@@ -99,14 +99,13 @@ pub(crate) async fn open_all(redis: &RedisServer) {
 pub(super) struct Keys {
     pub(super) document: String,
     pub(super) marker: String,
-    pub(super) seal: String,
 }
 
 pub(super) fn keys_of(path: &str) -> Keys {
     let input = ResourceInput { namespace: Some("acme/infra"), path: Some(path), ..Default::default() };
     let id = Resource::parse(&input, "").unwrap().id();
     let tag = format!("{{lk{:03}}}", id.partition().0);
-    Keys { document: format!("{tag}:d:{id}"), marker: format!("{tag}:m"), seal: format!("{tag}:s") }
+    Keys { document: format!("{tag}:d:{id}"), marker: format!("{tag}:m") }
 }
 
 /// A running instance, and a client of it.
