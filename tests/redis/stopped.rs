@@ -1,7 +1,8 @@
 //! An instance is stopped (SIGSTOP) for longer than the leases it knows of, with requests in flight.
 
-use super::ground::{Ground, keys_of};
+use super::ground::{Ground, Instance};
 use crate::support::{eventually, is_problem};
+use lockkeeper_store::testing::{Direction, Proxy};
 use serde_json::json;
 
 /// A grant that was made for its waiting client is gone when it wakes up: it is not handed out.
@@ -61,37 +62,32 @@ async fn a_lease_that_ended_meanwhile_is_not_confirmed() {
     assert_eq!(one.show(&second).await.body["lock"]["owner"]["id"], "second");
 }
 
-/// The commit was made, and its instance stopped before it could answer: it looks again before it
+/// The commit was made, and its instance stopped before it heard so: it looks again before it
 /// confirms a lease that has ended since.
 #[tokio::test]
-async fn an_answer_that_waited_is_confirmed_again() {
+async fn a_grant_that_was_heard_of_late_is_not_confirmed() {
     let ground = Ground::start().await;
-    let one = ground.instance("one").await;
+    let proxy = Proxy::start(ground.redis.port());
+    // It must not give the answer up before it stops.
+    let patient = ["store-call-timeout=5s", "settle-window=6s", "settle-max=6s", "presence-lease=6s"];
+    let one = Instance::launch("one", &[proxy.url()], &patient);
+    one.grants().await;
     let other = ground.instance("other").await;
-    // Redis stops first, so that the request is on its way when the instance stops.
-    let held = one.lock("p", "first", json!({"ttl": "1h"})).await;
-    let waits = one.acquires("p", "sleeper", json!({"queue": true, "ttl": "300ms", "wait": "30s"}));
-    other.sees_waiting("p", 1).await;
-    let released = {
-        let (client, held) = (other.another_client(), held.clone());
-        ground.redis.pause();
-        tokio::spawn(async move { client.release(&held).await })
-    };
-    one.pause();
-    ground.redis.resume();
-    // The other instance's commit may have been refused as late: it is asked again.
-    let handed = released.await.unwrap();
-    let handed = if handed.status == 200 { handed } else { other.release(&held).await };
-    assert!(matches!(handed.status, 200 | 410), "{}", handed.text);
-    eventually("the end of the grant, or its claim", async || {
-        let version = ground.redis.cli(&["HGET", &keys_of("p").document, "v"]);
-        (!version.is_empty()).then_some(())
+    // Its document is known, so that the first that is asked of Redis is the commit.
+    let before = one.lock("p", "before", json!({})).await;
+    assert_eq!(one.release(&before).await.status, 200);
+    proxy.silence(Direction::ToClient);
+    let asks = one.acquires("p", "sleeper", json!({"ttl": "2s", "request_id": "r-1"}));
+    eventually("the grant, as another instance sees it", async || {
+        (other.locks().await.first()?["owner"]["id"] == "sleeper").then_some(())
     })
     .await;
+    one.pause();
+    proxy.heal();
+    let second = other.acquire("p", "second", json!({"queue": true, "wait": "50s"})).await.lock();
     one.resume();
-    let told = waits.await.unwrap();
-    // Claimed just now, by the instance that is awake again: then it is held, as any can see.
-    let lock = told.lock();
-    let seen = other.show(&lock).await;
-    assert!(seen.status == 200 || seen.code() == "expired", "{}", seen.text);
+    let told = asks.await.unwrap();
+    assert!(matches!(told.what(), (410, "expired") | (503, "outcome_unknown")), "{}", told.text);
+    is_problem(&one.acquire("p", "sleeper", json!({"ttl": "2s", "request_id": "r-1"})).await, 410, "expired");
+    assert_eq!(one.show(&second).await.body["lock"]["owner"]["id"], "second");
 }
