@@ -25,10 +25,18 @@ pub(in crate::chaos) async fn strike_store(faults: Arc<Faults>, mut dice: Dice, 
         let all_awake = fault.loses_data() && dice.percent(AWAKE_PERCENT);
         let _awake = if all_awake { Some(faults.awake.write().await) } else { None };
         if fault.loses_data() && !all_awake && dice.percent(70) {
-            // One that starts while the others write back knows nothing, and must grant nothing.
+            // One that starts while the others write back knows nothing, and must grant nothing. One
+            // that was away before and comes back then knows what was, and must undo nothing.
+            let companions = [InstanceFault::Kill, InstanceFault::Pause, InstanceFault::Silence];
+            let companion = dice.pick(&companions);
+            let before = if companion == InstanceFault::Kill { 0 } else { 1500 };
             let instance = dice.below(faults.world.wire.instances());
-            let newborn = strike_instance(&faults, InstanceFault::Kill, instance, dice.fork());
-            (dice, ()) = futures_util::future::join(strike(&faults, fault, dice), newborn).await;
+            let other = strike_instance(&faults, companion, instance, dice.fork());
+            let loss = async {
+                tokio::time::sleep(dice.millis(before / 3, before)).await;
+                strike(&faults, fault, dice).await
+            };
+            (dice, ()) = futures_util::future::join(loss, other).await;
         } else {
             dice = strike(&faults, fault, dice).await;
         }
