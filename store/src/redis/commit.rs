@@ -131,7 +131,7 @@ impl RedisStore {
                 Answer::Unknown(SEALED_MEANWHILE.into())
             }
             Ok(answer) => answer,
-            Err(error @ StoreError::Refused(_)) => Answer::Failed(error),
+            Err(error @ (StoreError::Refused(_) | StoreError::Unfit(_))) => Answer::Failed(error),
             Err(error) => Answer::Unknown(error.to_string()),
         }
     }

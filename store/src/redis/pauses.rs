@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 /// The longest pause, whatever a mark says.
 pub(super) const PAUSE_MAX: Duration = Duration::from_millis(50);
+/// How long the winner pauses, in halves of the loser's round trip: it needs one for the load that may
+/// be needed, one for the commit, and a little.
+const PAUSE_HALF_TRIPS: u32 = 5;
 /// Documents that pause at once; a loser beyond these is not waited for.
 const PAUSES_MAX: usize = 4096;
 /// How long a mark lives: so many round trips of the loser, which may have to load the document,
@@ -36,7 +39,7 @@ impl Pauses {
             pauses.retain(|_, until| *until > now);
         }
         if pauses.len() < PAUSES_MAX {
-            pauses.insert(id, now + (trip.saturating_mul(3) / 2).min(PAUSE_MAX));
+            pauses.insert(id, now + (trip.saturating_mul(PAUSE_HALF_TRIPS) / 2).min(PAUSE_MAX));
         }
     }
 

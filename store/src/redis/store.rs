@@ -133,7 +133,7 @@ impl RedisStore {
             "SEALED" => self.partitions.sealed(partition),
             "WRITER" => {
                 let least = reply.rest.text()?;
-                return Err(StoreError::Refused(format!(
+                return Err(StoreError::Unfit(format!(
                     "this store is written by a newer Lockkeeper, in format {least}; this version knows formats \
                      up to {FORMAT}: use the newer version"
                 )));

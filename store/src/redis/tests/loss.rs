@@ -290,7 +290,7 @@ async fn an_older_writer_is_refused_once_a_newer_format_is_written() {
     let key = String::from_utf8(store.keys.marker(P)).unwrap();
     tell(&server, &["HSET", &key, "w", "2"]);
     let newer = |error: StoreError| match error {
-        StoreError::Refused(text) => assert!(text.contains("newer"), "{text}"),
+        StoreError::Unfit(text) => assert!(text.contains("newer"), "{text}"),
         other => panic!("{other:?}"),
     };
     newer(store.commit(on(&*store).changed(id(1, 1), Some(1), 2, vec![])).await.unwrap_err());
