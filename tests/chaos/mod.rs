@@ -9,6 +9,7 @@ mod catalog;
 mod checker;
 mod closing;
 mod dice;
+mod fattening;
 mod faults;
 mod ground;
 mod history;
@@ -41,6 +42,7 @@ fn plan(topology: Topology, seconds: u64) -> Plan {
         topology,
         instances,
         clients: 40,
+        early_locks: 0,
         faults_for: time,
         run_for: time,
         calm_bound: Duration::from_secs(20),
@@ -106,7 +108,8 @@ async fn a_long_run() {
     let seed = setting("LOCKKEEPER_CHAOS_SEED")
         .map_or_else(rand::random, |seed| seed.parse().expect("LOCKKEEPER_CHAOS_SEED must be a number"));
     println!("seed {seed}, {topology:?}, {minutes} minutes");
-    let plan = Plan { seed, run_for: Duration::from_secs_f64(seconds), ..plan(topology, ROUND.as_secs()) };
+    let run_for = Duration::from_secs_f64(seconds);
+    let plan = Plan { seed, run_for, early_locks: 600, ..plan(topology, ROUND.as_secs()) };
     let tally = run(&plan).await;
     println!("seed {seed}, {topology:?}: no promise was broken\n{tally}");
 }

@@ -3,6 +3,7 @@
 use super::checker::{Violation, check, counts, greatest_tokens};
 use super::closing::close;
 use super::dice::Dice;
+use super::fattening::fatten;
 use super::faults::{Faults, InstanceFault, Until, strike_instances, strike_store};
 use super::ground::{Ground, StoreFault, Topology};
 use super::history::{At, Bounds, History, Name, Recorder, micros};
@@ -43,6 +44,8 @@ pub(super) struct Plan {
     pub(super) topology: Topology,
     pub(super) instances: usize,
     pub(super) clients: u32,
+    /// How often hot resources are used before all else, so that their documents are large.
+    pub(super) early_locks: usize,
     /// How long faults go on in each round.
     pub(super) faults_for: Duration,
     /// After how long no new round begins.
@@ -146,6 +149,9 @@ async fn one_round(
     let seed = plan.seed.wrapping_mul(7919).wrapping_add(round);
     let mut complaints = Vec::new();
     complaints.extend(recovered(&world).await.err());
+    if round == 0 {
+        fatten(&world, plan.early_locks).await;
+    }
 
     let workers: Vec<_> = (0..plan.clients)
         .map(|number| tokio::spawn(Worker::new(number, seed, Arc::clone(&world)).work()))
