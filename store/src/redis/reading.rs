@@ -48,6 +48,63 @@ enum Read {
     },
 }
 
+/// The pages of a document, joined.
+#[derive(Default)]
+struct Pages {
+    /// The version at the page before.
+    before: Option<Version>,
+    /// The partition's generation at the page before.
+    opened: Option<u64>,
+    fields: BTreeMap<Field, Vec<u8>>,
+}
+
+/// What a page made of those before it.
+enum Taken {
+    /// The next begins here.
+    More(Vec<u8>),
+    All(Presence),
+    /// They do not join up: begin again.
+    Apart,
+}
+
+impl Pages {
+    fn take(&mut self, id: ResourceId, generation: u64, read: Read) -> Taken {
+        // A cursor means nothing to another server, or to this one in another life: what is read with
+        // it lacks fields. Either shows in that the partition was opened anew in between.
+        if self.opened.replace(generation).is_some_and(|opened| opened != generation) {
+            return Taken::Apart;
+        }
+        let (version, header, page, cursor, payloads) = match read {
+            Read::None if self.before.is_none() => return Taken::All(Presence::Absent),
+            // Gone, or gone and made again, in the middle.
+            Read::None => return Taken::Apart,
+            Read::Whole(document) => return Taken::All(Presence::There(document)),
+            Read::Page { version, header, fields, cursor, payloads } => {
+                (version, header, fields, cursor, payloads)
+            }
+        };
+        if self.before.is_some_and(|before| before != version) {
+            let since = chain(id, self.before, Some(version), payloads);
+            if since.is_empty() {
+                return Taken::Apart;
+            }
+            for (field, bytes) in since.into_iter().flat_map(|delta| delta.fields) {
+                match bytes {
+                    Some(bytes) => drop(self.fields.insert(field, bytes)),
+                    None => drop(self.fields.remove(&field)),
+                }
+            }
+        }
+        self.fields.extend(page);
+        self.before = Some(version);
+        if cursor != b"0" {
+            return Taken::More(cursor);
+        }
+        let fields = std::mem::take(&mut self.fields).into_iter().collect();
+        Taken::All(Presence::There(StoredDocument { id, version, header, fields }))
+    }
+}
+
 impl RedisStore {
     pub(super) async fn read_document(&self, id: ResourceId) -> Result<Loaded, StoreError> {
         for _ in 0..READ_TRIES {
@@ -61,36 +118,14 @@ impl RedisStore {
 
     /// Reads a document from its beginning; `None`: it changed too much meanwhile.
     async fn read_once(&self, id: ResourceId) -> Result<Option<Presence>, StoreError> {
+        let mut pages = Pages::default();
         let mut cursor = Vec::new();
-        let mut before: Option<Version> = None;
-        let mut fields: BTreeMap<Field, Vec<u8>> = BTreeMap::new();
         loop {
-            match self.read_some(id, &cursor, before).await? {
-                Read::None if before.is_none() => return Ok(Some(Presence::Absent)),
-                // Gone, or gone and made again, in the middle.
-                Read::None => return Ok(None),
-                Read::Whole(document) => return Ok(Some(Presence::There(document))),
-                Read::Page { version, header, fields: page, cursor: next, payloads } => {
-                    if before.is_some_and(|before| before != version) {
-                        let since = chain(id, before, Some(version), payloads);
-                        if since.is_empty() {
-                            return Ok(None);
-                        }
-                        for (field, bytes) in since.into_iter().flat_map(|delta| delta.fields) {
-                            match bytes {
-                                Some(bytes) => drop(fields.insert(field, bytes)),
-                                None => drop(fields.remove(&field)),
-                            }
-                        }
-                    }
-                    fields.extend(page);
-                    if next == b"0" {
-                        let fields = fields.into_iter().collect();
-                        let document = StoredDocument { id, version, header, fields };
-                        return Ok(Some(Presence::There(document)));
-                    }
-                    (cursor, before) = (next, Some(version));
-                }
+            let (generation, read) = self.read_some(id, &cursor, pages.before).await?;
+            match pages.take(id, generation, read) {
+                Taken::More(next) => cursor = next,
+                Taken::All(presence) => return Ok(Some(presence)),
+                Taken::Apart => return Ok(None),
             }
         }
     }
@@ -100,7 +135,7 @@ impl RedisStore {
         id: ResourceId,
         cursor: &[u8],
         before: Option<Version>,
-    ) -> Result<Read, StoreError> {
+    ) -> Result<(u64, Read), StoreError> {
         let partition = id.partition();
         let keys = [self.keys.marker(partition), self.keys.document(id), self.keys.log(id)];
         let args = [number(FORMAT), cursor.to_vec(), version_text(before), number(READ_FIELDS as u64)];
@@ -118,7 +153,7 @@ impl RedisStore {
             return Err(StoreError::Sealed(partition));
         }
         self.partitions.open(partition, numbers);
-        Ok(read_reply(id, reply)?)
+        Ok((numbers.generation, read_reply(id, reply)?))
     }
 
     pub(super) async fn read_page(&self, from: Option<ResourceId>, limit: usize) -> Result<Page, StoreError> {
@@ -340,4 +375,37 @@ fn read_field_name(name: &[u8]) -> Result<Field, Garbled> {
     let seq: [u8; 8] = seq.try_into().map_err(|_| bad())?;
     let kind = FieldKind::from_u8(*kind).ok_or_else(bad)?;
     Ok(Field { kind, seq: u64::from_be_bytes(seq) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ResourceId = ResourceId(7);
+
+    fn page(seq: u64, cursor: &[u8]) -> Read {
+        let field = Field { kind: FieldKind::Ended, seq };
+        let version = Version { generation: 1, counter: 1 };
+        let (header, cursor) = (b"h".to_vec(), cursor.to_vec());
+        Read::Page { version, header, fields: vec![(field, b"r".to_vec())], cursor, payloads: Vec::new() }
+    }
+
+    #[test]
+    fn pages_of_one_life_of_the_server_join_up() {
+        let mut pages = Pages::default();
+        assert!(matches!(pages.take(ID, 1, page(1, b"5")), Taken::More(cursor) if cursor == b"5"));
+        let Taken::All(Presence::There(document)) = pages.take(ID, 1, page(2, b"0")) else {
+            panic!("the last page")
+        };
+        assert_eq!(document.fields.len(), 2);
+    }
+
+    /// Found by chaos: a cursor of the master before a failover, given to the one after it, left out
+    /// fields of a document whose version had not changed.
+    #[test]
+    fn a_cursor_of_another_life_of_the_server_is_not_gone_on_with() {
+        let mut pages = Pages::default();
+        assert!(matches!(pages.take(ID, 1, page(1, b"5")), Taken::More(_)));
+        assert!(matches!(pages.take(ID, 2, page(2, b"0")), Taken::Apart));
+    }
 }
