@@ -3,7 +3,7 @@
 //! Such a store may lose data (a failover, a flush), and instances must hear of each other's
 //! changes. Each partition has a *marker*; where it is missing or was made by another life of the
 //! server the partition is *sealed*: every commit and load answers
-//! [`StoreError::Sealed`](crate::contract::StoreError::Sealed). Instances then write back what they
+//! [`StoreError::Sealed`]. Instances then write back what they
 //! know ([`SharedStore::write_back`]), say so ([`SharedStore::sign`]), and after the settle window
 //! any of them opens it ([`SharedStore::open`]) with a new generation.
 
