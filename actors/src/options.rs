@@ -42,8 +42,76 @@ pub struct Options {
     pub presence: Option<Presence>,
     /// Where the greatest token ever seen is kept, on a shared store.
     pub token_file: Option<PathBuf>,
+    /// When the circuit breaker of the store opens and closes; `None`: there is none.
+    pub breaker: Option<BreakerOptions>,
+    /// A probe of the store that takes longer than this makes it degraded.
+    pub slow_probe: Duration,
+    /// How often actors may die.
+    pub supervision: Supervision,
+    /// Where releases are kept that were accepted while the store was away; `None`: they are refused.
+    pub journal_file: Option<PathBuf>,
+    /// How many such releases are kept; one more is refused.
+    pub journal_max: usize,
+    /// How many commands may be in work at the same time.
+    pub commands_max: usize,
+    /// Fault points and the killing of actors may be used.
+    pub chaos: bool,
     /// What the core decides by.
     pub rules: Rules,
+}
+
+/// When the circuit breaker opens and closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerOptions {
+    /// So many faults of the store in a row open it.
+    pub failures: u32,
+    /// So many good probes in a row close it again.
+    pub successes: u32,
+    /// How long it stays open before the store is probed again.
+    pub open_for: Duration,
+    /// Over how long the rate of faults is looked at.
+    pub window: Duration,
+    /// So many per cent of faults within the window open it, too; 0: the rate is not looked at.
+    pub failure_percent: u32,
+    /// With fewer calls than this in the window the rate says nothing.
+    pub calls_min: u32,
+}
+
+impl Default for BreakerOptions {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            successes: 2,
+            open_for: Duration::from_secs(5),
+            window: Duration::from_secs(10),
+            failure_percent: 50,
+            calls_min: 20,
+        }
+    }
+}
+
+/// How often actors may die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// More deaths of one kind of actor than this within the window are a storm: nothing is granted.
+    pub deaths_max: u32,
+    /// More deaths of one resource's actor than this within the window, and its requests are refused.
+    pub deaths_per_resource_max: u32,
+    /// Over how long deaths are counted.
+    pub window: Duration,
+    /// How long there must be calm before it counts as over; and how long a resource's requests are refused.
+    pub calm: Duration,
+}
+
+impl Default for Supervision {
+    fn default() -> Self {
+        Self {
+            deaths_max: 100,
+            deaths_per_resource_max: 10,
+            window: Duration::from_secs(10),
+            calm: Duration::from_secs(10),
+        }
+    }
 }
 
 /// What the other instances are told.
@@ -74,6 +142,13 @@ impl Default for Options {
             settle_max: Duration::from_secs(30),
             presence: None,
             token_file: None,
+            breaker: Some(BreakerOptions::default()),
+            slow_probe: Duration::from_millis(250),
+            supervision: Supervision::default(),
+            journal_file: None,
+            journal_max: 10_000,
+            commands_max: 16_384,
+            chaos: false,
             rules: Rules::default(),
         }
     }

@@ -7,6 +7,7 @@ use crate::health::HealthState;
 use crate::options::Options;
 use crate::queue_actor::QueueActor;
 use crate::replica::{GreatestToken, ReplicaState};
+use crate::service::Service;
 use crate::statistics::Tally;
 use crate::view::View;
 use actix::Addr;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) registries: Vec<Arc<Registry>>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) health: HealthState,
+    pub(crate) service: Service,
     pub(crate) tally: Tally,
     pub(crate) replica: ReplicaState,
     pub(crate) tokens: GreatestToken,
@@ -46,10 +48,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, options: Options) -> Self {
         let opened_at = store.now();
+        let log = Arc::new(EventLog::new(&options.instance, options.event_ring));
         Self {
             view: View::new(store.shared().is_some()),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
-            log: Arc::new(EventLog::new(&options.instance, options.event_ring)),
+            service: Service::new(Arc::clone(&log), opened_at),
+            log,
             health: HealthState::new(opened_at, store.shared().is_some()),
             tally: Tally::new(),
             replica: ReplicaState::new(),

@@ -47,6 +47,7 @@ const SERVICE_TYPES: &[&str] = &[
     "store.opened",
     "store.conflict",
     "mode.changed",
+    "phase.changed",
 ];
 
 fn types() -> impl Iterator<Item = &'static str> {
@@ -209,8 +210,16 @@ struct EventView<'a> {
     lock: Option<LockView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ticket: Option<TicketView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<PhaseChange>,
     reason: Option<&'a str>,
     note: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct PhaseChange {
+    from: &'static str,
+    to: &'static str,
 }
 
 fn render(text: &mut String, log: &EventLog, event: &LoggedEvent) {
@@ -224,12 +233,21 @@ fn render(text: &mut String, log: &EventLog, event: &LoggedEvent) {
         key: None,
         lock: None,
         ticket: None,
+        phase: None,
         reason: None,
         note: None,
     };
     let sealed;
     let view = match &event.what {
-        Occurrence::BackendRecovered | Occurrence::StoreOpened => bare,
+        Occurrence::BackendRecovered
+        | Occurrence::StoreOpened
+        | Occurrence::BreakerHalfOpen
+        | Occurrence::BreakerClosed => bare,
+        Occurrence::PhaseChanged { from, to, reason } => EventView {
+            phase: Some(PhaseChange { from: from.as_str(), to: to.as_str() }),
+            reason: reason.as_deref(),
+            ..bare
+        },
         Occurrence::StoreSealed(partitions) => {
             sealed = format!("{partitions} partitions are sealed: the store may have lost data");
             EventView { reason: Some(&sealed), ..bare }
@@ -240,7 +258,7 @@ fn render(text: &mut String, log: &EventLog, event: &LoggedEvent) {
             reason: Some("the store's state stands over what this instance knew"),
             ..bare
         },
-        Occurrence::BackendUnhealthy(reason) => EventView { reason: Some(reason), ..bare },
+        Occurrence::BackendUnhealthy(reason) | Occurrence::BreakerOpened(reason) => EventView { reason: Some(reason), ..bare },
         Occurrence::Entry(entry) => {
             let of = ResourceView { id: entry.resource.id(), resource: &entry.resource };
             let (lock, ticket) = match &entry.subject {

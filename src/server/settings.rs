@@ -163,6 +163,7 @@ pub(super) fn actors(settings: &Settings, instance: &str, incarnation: String) -
             lease_grace: settings.lease_grace,
             queue_max: settings.queue.max_size,
         },
+        ..Options::default()
     }
 }
 

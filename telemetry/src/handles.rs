@@ -9,7 +9,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use crate::exporter;
 use crate::family::{Family, closed, series};
 use crate::labels::{
-    Acquisition, CommitOutcome, Grant, HoldClass, LockState, Priority, ReleaseReason, Retry,
+    Acquisition, BackendState, BreakerState, CommitOutcome, ConfigChange, Grant, HoldClass, JournalOutcome,
+    LockState, Phase, Priority, ReleaseReason, Retry,
 };
 use crate::occupied::Occupied;
 use crate::routes::Routes;
@@ -65,6 +66,26 @@ pub struct Metrics {
     routes: Routes,
     build_info: Family<Gauge>,
     ready: Gauge,
+    phase: Box<[Gauge]>,
+    phase_changes: Box<[Counter]>,
+    backend_state: Box<[Gauge]>,
+    probe_duration: Family<Histogram>,
+    probe_failures: Family<Counter>,
+    breaker_state: Family<Gauge>,
+    breaker_transitions: Box<[Counter]>,
+    breaker_refused: Counter,
+    redis_memory_used: Gauge,
+    redis_memory_max: Gauge,
+    redis_replicas: Gauge,
+    journal_pending: Gauge,
+    journal_accepted: Counter,
+    journal_outcomes: Box<[Counter]>,
+    actors_unstable: Family<Gauge>,
+    quarantined: Gauge,
+    limit_refused: Family<Counter>,
+    slow_clients: Family<Counter>,
+    in_work: Gauge,
+    config_changes: Box<[Counter]>,
 }
 
 /// The first variant of a label enum is the first handle; the macro that declares the enum and
@@ -112,6 +133,26 @@ impl Metrics {
             routes: Routes::new(recorder),
             build_info: Family::new(recorder, &table::BUILD_INFO),
             ready: series(recorder, &table::READY, &[]),
+            phase: closed(recorder, &table::PHASE),
+            phase_changes: closed(recorder, &table::PHASE_CHANGES),
+            backend_state: closed(recorder, &table::BACKEND_STATE),
+            probe_duration: Family::new(recorder, &table::PROBE_DURATION),
+            probe_failures: Family::new(recorder, &table::PROBE_FAILURES),
+            breaker_state: Family::new(recorder, &table::BREAKER_STATE),
+            breaker_transitions: closed(recorder, &table::BREAKER_TRANSITIONS),
+            breaker_refused: series(recorder, &table::BREAKER_REFUSED, &[]),
+            redis_memory_used: series(recorder, &table::REDIS_MEMORY_USED, &[]),
+            redis_memory_max: series(recorder, &table::REDIS_MEMORY_MAX, &[]),
+            redis_replicas: series(recorder, &table::REDIS_REPLICAS, &[]),
+            journal_pending: series(recorder, &table::JOURNAL_PENDING, &[]),
+            journal_accepted: series(recorder, &table::JOURNAL_ACCEPTED, &[]),
+            journal_outcomes: closed(recorder, &table::JOURNAL_OUTCOMES),
+            actors_unstable: Family::new(recorder, &table::ACTORS_UNSTABLE),
+            quarantined: series(recorder, &table::QUARANTINED, &[]),
+            limit_refused: Family::new(recorder, &table::LIMIT_REFUSED),
+            slow_clients: Family::new(recorder, &table::SLOW_CLIENTS),
+            in_work: series(recorder, &table::IN_WORK, &[]),
+            config_changes: closed(recorder, &table::CONFIG_CHANGES),
         }
     }
 
@@ -266,6 +307,95 @@ impl Metrics {
     /// Whether this instance can grant.
     pub fn ready(&self, ready: bool) {
         self.ready.set(flag(ready));
+    }
+
+    /// This phase began.
+    pub fn phase(&self, phase: Phase) {
+        one_of(&self.phase, phase as usize);
+        at!(self.phase_changes, phase).increment(1);
+    }
+
+    /// The store is in this state.
+    pub fn backend_state(&self, state: BackendState) {
+        one_of(&self.backend_state, state as usize);
+    }
+
+    /// A probe of the store succeeded after `elapsed`; `None`: it failed.
+    pub fn probe(&self, store: &'static str, elapsed: Option<Duration>) {
+        match elapsed {
+            Some(elapsed) => self.probe_duration.get(store).record(elapsed.as_secs_f64()),
+            None => self.probe_failures.get(store).increment(1),
+        }
+    }
+
+    /// The store's circuit breaker came to this state.
+    pub fn breaker(&self, store: &'static str, state: BreakerState) {
+        self.breaker_state.get(store).set(f64::from(state as u8));
+        at!(self.breaker_transitions, state).increment(1);
+    }
+
+    /// A call of the store was answered at once.
+    pub fn breaker_refused(&self) {
+        self.breaker_refused.increment(1);
+    }
+
+    /// What the last probe saw of Redis: memory used and allowed (0: no limit), replicas in sync.
+    pub fn redis(&self, memory_used: u64, memory_max: u64, replicas: u64) {
+        self.redis_memory_used.set(memory_used as f64);
+        self.redis_memory_max.set(memory_max as f64);
+        self.redis_replicas.set(replicas as f64);
+    }
+
+    /// So many accepted releases are not carried out yet.
+    pub fn journal_pending(&self, releases: usize) {
+        self.journal_pending.set(releases as f64);
+    }
+
+    /// A release was accepted while the store was away.
+    pub fn journal_accepted(&self) {
+        self.journal_accepted.increment(1);
+    }
+
+    /// This became of a release that was accepted while the store was away.
+    pub fn journal_outcome(&self, outcome: JournalOutcome) {
+        at!(self.journal_outcomes, outcome).increment(1);
+    }
+
+    /// Whether actors of this kind die too often.
+    pub fn actors_unstable(&self, kind: &'static str, unstable: bool) {
+        self.actors_unstable.get(kind).set(flag(unstable));
+    }
+
+    /// So many resources are quarantined.
+    pub fn quarantined(&self, resources: usize) {
+        self.quarantined.set(resources as f64);
+    }
+
+    /// A request was refused since this limit was reached.
+    pub fn limit_refused(&self, limit: &'static str) {
+        self.limit_refused.get(limit).increment(1);
+    }
+
+    /// A client was cut off since this took too long.
+    pub fn slow_client(&self, what: &'static str) {
+        self.slow_clients.get(what).increment(1);
+    }
+
+    /// A command is in work, until the returned value is dropped.
+    pub fn in_work(&self) -> Occupied {
+        Occupied::new(&self.in_work)
+    }
+
+    /// This became of a setting that was to be changed.
+    pub fn config_change(&self, outcome: ConfigChange) {
+        at!(self.config_changes, outcome).increment(1);
+    }
+}
+
+/// 1 for one of several gauges, 0 for the others.
+fn one_of(gauges: &[Gauge], which: usize) {
+    for (place, gauge) in gauges.iter().enumerate() {
+        gauge.set(flag(place == which));
     }
 }
 

@@ -51,6 +51,68 @@ label_values! {
 }
 
 label_values! {
+    /// What an instance does now.
+    Phase {
+        /// Everything.
+        Granting => "granting",
+        /// It protects what is held and grants nothing: the store cannot be trusted now.
+        HoldOnly => "hold_only",
+        /// The store may have lost data; the instances write back what they know.
+        Sealed => "sealed",
+        /// It grants nothing, since it stops or was switched off.
+        Draining => "draining",
+    }
+}
+
+label_values! {
+    /// How the store is.
+    BackendState {
+        /// It can keep locks.
+        Healthy => "healthy",
+        /// It can, but something must be seen to.
+        Degraded => "degraded",
+        /// It cannot.
+        Unhealthy => "unhealthy",
+    }
+}
+
+label_values! {
+    /// The state of a circuit breaker.
+    BreakerState {
+        /// Calls pass.
+        Closed => "closed",
+        /// Calls are answered at once.
+        Open => "open",
+        /// Calls are answered at once; probes decide.
+        HalfOpen => "half_open",
+    }
+}
+
+label_values! {
+    /// What became of a release that was accepted while the store was away.
+    JournalOutcome {
+        /// The lock was released.
+        Applied => "applied",
+        /// The lock was renewed or re-entered meanwhile: it stays.
+        Superseded => "superseded",
+        /// The lock had ended already.
+        Gone => "gone",
+    }
+}
+
+label_values! {
+    /// What became of a change of the settings while the server ran.
+    ConfigChange {
+        /// It is in force.
+        Applied => "applied",
+        /// It needs a restart.
+        NeedsRestart => "needs_restart",
+        /// It was refused.
+        Refused => "refused",
+    }
+}
+
+label_values! {
     /// Whether a lock has a lease; locks without one last as long as a pull request.
     HoldClass {
         /// With a lease.

@@ -26,7 +26,10 @@ pub use declare::{Kind, Label, Metric, Unit};
 pub use docs::markdown_table;
 pub use exporter::{Exporter, InstallError, install};
 pub use handles::{Metrics, metrics};
-pub use labels::{Acquisition, CommitOutcome, Grant, HoldClass, LockState, Priority, ReleaseReason, Retry};
+pub use labels::{
+    Acquisition, BackendState, BreakerState, CommitOutcome, ConfigChange, Grant, HoldClass, JournalOutcome,
+    LockState, Phase, Priority, ReleaseReason, Retry,
+};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use occupied::Occupied;
 

@@ -2,7 +2,8 @@
 
 use crate::declare::{Kind, Label, Metric, Unit};
 use crate::labels::{
-    Acquisition, CommitOutcome, Grant, HoldClass, LockState, Priority, ReleaseReason, Retry,
+    Acquisition, BackendState, BreakerState, CommitOutcome, ConfigChange, Grant, HoldClass, JournalOutcome,
+    LockState, Phase, Priority, ReleaseReason, Retry,
 };
 
 /// Durations of requests and commits, in seconds. The lowest bound is 50 µs, since an uncontended
@@ -138,6 +139,60 @@ metrics_table! {
         "Always 1; the labels tell what runs.";
     READY = "atlantis_enhanced_locking_ready", Kind::Gauge, Unit::Flag, [],
         "1 while this instance can grant, as `/readyz` says.";
+    PHASE = "atlantis_enhanced_locking_phase", Kind::Gauge, Unit::Flag,
+        [Label { name: "phase", values: Phase::WORDS, help: "as `/readyz` says" }],
+        "1 for the phase this instance is in, 0 for the others.";
+    PHASE_CHANGES = "atlantis_enhanced_locking_phase_changes_total", Kind::Counter, Unit::Count("changes"),
+        [Label { name: "phase", values: Phase::WORDS, help: "the phase that began" }],
+        "Phases that began.";
+    BACKEND_STATE = "atlantis_enhanced_locking_backend_state", Kind::Gauge, Unit::Flag,
+        [Label { name: "state", values: BackendState::WORDS, help: "as the last probes found it" }],
+        "1 for the state the store is in, 0 for the others.";
+    PROBE_DURATION = "atlantis_enhanced_locking_store_probe_duration_seconds", Kind::Histogram(SHORT_SECONDS),
+        Unit::Seconds, [STORE],
+        "Time a good probe of the store took, a durable write included.";
+    PROBE_FAILURES = "atlantis_enhanced_locking_store_probe_failures_total", Kind::Counter,
+        Unit::Count("probes"), [STORE],
+        "Probes of the store that failed.";
+    BREAKER_STATE = "atlantis_enhanced_locking_circuit_breaker_state", Kind::Gauge, Unit::Count("state"), [STORE],
+        "The store's circuit breaker: 0 closed, 1 open, 2 half-open.";
+    BREAKER_TRANSITIONS = "atlantis_enhanced_locking_circuit_breaker_transitions_total", Kind::Counter,
+        Unit::Count("transitions"),
+        [Label { name: "state", values: BreakerState::WORDS, help: "the state it came to" }],
+        "Changes of the circuit breaker's state.";
+    BREAKER_REFUSED = "atlantis_enhanced_locking_circuit_breaker_refused_total", Kind::Counter,
+        Unit::Count("calls"), [],
+        "Calls of the store that were answered at once since the circuit breaker was not closed.";
+    REDIS_MEMORY_USED = "atlantis_enhanced_locking_redis_memory_used_bytes", Kind::Gauge, Unit::Bytes, [],
+        "Memory that Redis uses, as the last probe saw it; of several masters the fullest. 0 without Redis.";
+    REDIS_MEMORY_MAX = "atlantis_enhanced_locking_redis_memory_max_bytes", Kind::Gauge, Unit::Bytes, [],
+        "Memory that this Redis may use; 0 for no limit.";
+    REDIS_REPLICAS = "atlantis_enhanced_locking_redis_replicas", Kind::Gauge, Unit::Count("replicas"), [],
+        "Replicas in sync with Redis, as the last probe saw them; of several masters the fewest.";
+    JOURNAL_PENDING = "atlantis_enhanced_locking_journal_pending", Kind::Gauge, Unit::Count("releases"), [],
+        "Releases that were accepted while the store was away and are not carried out yet.";
+    JOURNAL_ACCEPTED = "atlantis_enhanced_locking_journal_accepted_total", Kind::Counter,
+        Unit::Count("releases"), [],
+        "Releases that were accepted while the store was away.";
+    JOURNAL_OUTCOMES = "atlantis_enhanced_locking_journal_outcomes_total", Kind::Counter,
+        Unit::Count("releases"),
+        [Label { name: "outcome", values: JournalOutcome::WORDS, help: "what became of it" }],
+        "What became of releases that were accepted while the store was away.";
+    ACTORS_UNSTABLE = "atlantis_enhanced_locking_actors_unstable", Kind::Gauge, Unit::Flag, [ACTOR],
+        "1 while actors of this kind die so often that this instance grants nothing.";
+    QUARANTINED = "atlantis_enhanced_locking_resources_quarantined", Kind::Gauge, Unit::Count("resources"), [],
+        "Resources whose actor died so often that their requests are refused for a while.";
+    LIMIT_REFUSED = "atlantis_enhanced_locking_limit_refused_total", Kind::Counter, Unit::Count("requests"),
+        [Label { name: "limit", values: &[], help: "the name of the limit" }],
+        "Requests refused since a limit was reached.";
+    SLOW_CLIENTS = "atlantis_enhanced_locking_slow_clients_total", Kind::Counter, Unit::Count("clients"),
+        [Label { name: "what", values: &[], help: "what took too long" }],
+        "Clients cut off since they were too slow.";
+    IN_WORK = "atlantis_enhanced_locking_commands_in_work", Kind::Gauge, Unit::Count("commands"), [],
+        "Commands that are being decided or made durable now; clients that wait for a lock are not counted.";
+    CONFIG_CHANGES = "atlantis_enhanced_locking_config_changes_total", Kind::Counter, Unit::Count("settings"),
+        [Label { name: "outcome", values: ConfigChange::WORDS, help: "what became of it" }],
+        "Settings that were to be changed while the server ran.";
     PROCESS_CPU = "process_cpu_seconds_total", Kind::Counter, Unit::Seconds, [],
         "Processor time of the process, user and system, in whole seconds.";
     PROCESS_OPEN_FDS = "process_open_fds", Kind::Gauge, Unit::Count("descriptors"), [],
@@ -172,7 +227,10 @@ pub const OTHER_NAMES: &[(&str, Successor)] = &[
     ("atlantis_enhanced_lock_queue_depth", Successor::Is(QUEUE_DEPTH.name)),
     ("atlantis_enhanced_backend_health_status", Successor::Is(BACKEND_HEALTH.name)),
     ("atlantis_enhanced_deadlocks_detected_total", Successor::None("comes with deadlock detection")),
-    ("atlantis_enhanced_redis_connections_active", Successor::None("comes with the redis store")),
+    (
+        "atlantis_enhanced_redis_connections_active",
+        Successor::None("there is no pool: all calls share the `redis.pool-size` connections, which stay open"),
+    ),
     ("atlantis_enhanced_fallback_events_total", Successor::None("comes with the fallback to a second store")),
     (
         "atlantis_enhanced_locking_availability",
@@ -182,12 +240,16 @@ pub const OTHER_NAMES: &[(&str, Successor)] = &[
     ),
     ("atlantis_enhanced_locking_deadlocks_detected_total", Successor::None("comes with deadlock detection")),
     ("atlantis_enhanced_locking_priority_queue_inversion_ratio", Successor::None("comes later")),
-    ("atlantis_enhanced_locking_circuit_breaker_state", Successor::None("comes with the breaker")),
-    ("atlantis_enhanced_locking_redis_memory_used_bytes", Successor::None("comes with the redis store")),
-    ("atlantis_enhanced_locking_redis_cpu_percent", Successor::None("comes with the redis store")),
+    (
+        "atlantis_enhanced_locking_redis_cpu_percent",
+        Successor::None("Redis tells seconds, not percent: use `redis_exporter`'s `rate(redis_cpu_sys_seconds_total[5m])`"),
+    ),
     (
         "atlantis_enhanced_locking_redis_pool_active_connections",
-        Successor::None("comes with the redis store"),
+        Successor::None("there is no pool: all calls share the `redis.pool-size` connections, which stay open"),
     ),
-    ("atlantis_enhanced_locking_redis_pool_max_connections", Successor::None("comes with the redis store")),
+    (
+        "atlantis_enhanced_locking_redis_pool_max_connections",
+        Successor::None("there is no pool: all calls share the `redis.pool-size` connections, which stay open"),
+    ),
 ];

@@ -48,7 +48,22 @@ fn record_everything() -> Vec<Occupied> {
     m.http_request("other", "BREW", 404, ms);
     m.build_info("0.1.0");
     m.ready(true);
-    vec![m.waiting_client(), m.actor("queue"), m.event_subscriber()]
+    Phase::ALL.iter().for_each(|phase| m.phase(*phase));
+    BackendState::ALL.iter().for_each(|state| m.backend_state(*state));
+    m.probe("redis", Some(ms));
+    m.probe("redis", None);
+    BreakerState::ALL.iter().for_each(|state| m.breaker("redis", *state));
+    m.breaker_refused();
+    m.redis(1, 2, 3);
+    m.journal_pending(2);
+    m.journal_accepted();
+    JournalOutcome::ALL.iter().for_each(|outcome| m.journal_outcome(*outcome));
+    m.actors_unstable("queue", true);
+    m.quarantined(1);
+    m.limit_refused("rate-limit.per-client");
+    m.slow_client("header");
+    ConfigChange::ALL.iter().for_each(|outcome| m.config_change(*outcome));
+    vec![m.waiting_client(), m.actor("queue"), m.event_subscriber(), m.in_work()]
 }
 
 /// Family name to its HELP text and TYPE word.

@@ -1,5 +1,6 @@
 //! The bounded log of what happened lately.
 
+use crate::service::Phase;
 use lockkeeper_core::Event;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
@@ -59,6 +60,21 @@ pub enum Occurrence {
     StoreOpened,
     /// The store was opened without a state that this instance knew; the store's state stands.
     StoreConflict(Arc<lockkeeper_core::Resource>),
+    /// The store's circuit breaker opened; the text says why.
+    BreakerOpened(String),
+    /// The store is tried again, by probes only.
+    BreakerHalfOpen,
+    /// Calls of the store pass again.
+    BreakerClosed,
+    /// This instance does more or less than before.
+    PhaseChanged {
+        /// What it did.
+        from: Phase,
+        /// What it does now.
+        to: Phase,
+        /// Why it does not grant, if it does not.
+        reason: Option<String>,
+    },
 }
 
 impl Occurrence {
@@ -72,6 +88,10 @@ impl Occurrence {
             Self::StoreSealed(_) => "store.sealed",
             Self::StoreOpened => "store.opened",
             Self::StoreConflict(_) => "store.conflict",
+            Self::BreakerOpened(_) => "breaker.opened",
+            Self::BreakerHalfOpen => "breaker.half_open",
+            Self::BreakerClosed => "breaker.closed",
+            Self::PhaseChanged { .. } => "phase.changed",
         }
     }
 }
