@@ -1,0 +1,147 @@
+//! Looking at what there is: the view, the store, events, health.
+
+use super::{Locks, span};
+use crate::answer::Failure;
+use crate::events::{EventLog, LoggedEvent, Subscribe, SubscribeError, Subscription};
+use crate::health::Health;
+use crate::replica::ReplicaStatus;
+use crate::view::View;
+use futures_util::TryStreamExt;
+use lockkeeper_core::{Document, Partition, ResourceId, Timestamp};
+use lockkeeper_store::shared::InstanceRecord;
+use std::sync::Arc;
+
+/// Documents read from the store at once.
+const PAGE: usize = 1000;
+/// Partitions that are compared with a shared store at once.
+const CATCH_UPS_MAX: usize = 16;
+
+impl Locks {
+    /// The local view.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.shared().view
+    }
+
+    /// The store's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared().store.now()
+    }
+
+    /// The store's name.
+    #[must_use]
+    pub fn store_name(&self) -> &'static str {
+        self.shared().store.name()
+    }
+
+    /// Live documents of one partition, or of all, read from the store itself.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn documents_from_store(
+        &self,
+        partition: Option<Partition>,
+    ) -> Result<Vec<Arc<Document>>, Failure> {
+        if self.shared().store.shared().is_some() {
+            self.catch_up(partition).await?;
+            return Ok(self.view().documents(partition));
+        }
+        let mut documents = Vec::new();
+        let mut from = partition.map(|partition| ResourceId(u64::from(partition.0) << 56));
+        loop {
+            let page = self.shared().store.list(from, PAGE).await?;
+            for stored in page.documents {
+                if partition.is_some_and(|partition| stored.id.partition() != partition) {
+                    return Ok(documents);
+                }
+                let document =
+                    crate::system::read(&stored, 0).map_err(|e| Failure::Damaged(e.to_string()))?;
+                if document.is_live() {
+                    documents.push(Arc::new(document));
+                }
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(documents);
+            }
+        }
+    }
+
+    /// Brings the view of one partition, or of all, up to what a shared store has now. On a store
+    /// of this process's own it always is.
+    pub(super) async fn catch_up(&self, partition: Option<Partition>) -> Result<(), Failure> {
+        let shared = self.shared();
+        let Some(store) = shared.store.shared() else { return Ok(()) };
+        let partitions = match partition {
+            Some(partition) => vec![partition],
+            None => crate::replica::all().collect(),
+        };
+        futures_util::stream::iter(
+            partitions.into_iter().map(|partition| Ok(crate::replica::catch_up(shared, store, partition))),
+        )
+        .try_buffer_unordered(CATCH_UPS_MAX)
+        .try_collect::<()>()
+        .await
+        .map_err(Failure::from)
+    }
+
+    /// How the view of a shared store stands; `None` on a store of this process's own.
+    #[must_use]
+    pub fn replica(&self) -> Option<ReplicaStatus> {
+        self.shared().store.shared().map(|_| self.shared().replica.status())
+    }
+
+    /// As of when the view is, at least: what a shared store had then is in it.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Timestamp {
+        match self.replica() {
+            None => now,
+            Some(ReplicaStatus { age: Some(age), .. }) => now - span(age),
+            Some(ReplicaStatus { age: None, .. }) => Timestamp::ZERO,
+        }
+    }
+
+    /// Who shares the store, as this instance heard last.
+    #[must_use]
+    pub fn instances(&self) -> Vec<InstanceRecord> {
+        self.shared().replica.instances()
+    }
+
+    /// What there is to warn of though the store can be used.
+    #[must_use]
+    pub fn store_warnings(&self) -> Vec<String> {
+        self.shared().store.shared().map(|store| store.warnings()).unwrap_or_default()
+    }
+
+    /// What is known of the store's health.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared().health.get()
+    }
+
+    /// The event log.
+    #[must_use]
+    pub fn events(&self) -> &Arc<EventLog> {
+        &self.shared().log
+    }
+
+    /// Follows the events after number `after` that the filter takes.
+    ///
+    /// # Errors
+    /// See [`SubscribeError`]; `Ok(Err(_))` never: failures of the hub itself are [`Failure`]s.
+    pub async fn subscribe(
+        &self,
+        after: u64,
+        filter: impl Fn(&LoggedEvent) -> bool + Send + 'static,
+    ) -> Result<Result<Subscription, SubscribeError>, Failure> {
+        let hub = &self.inner.hub;
+        hub.revive();
+        let overloaded = || Failure::Overloaded {
+            what: "messages waiting for the event hub",
+            limit: self.shared().options.mailbox,
+        };
+        let address = hub.address().ok_or_else(overloaded)?;
+        address.send(Subscribe { after, filter: Box::new(filter) }).await.map_err(|_| overloaded())
+    }
+}

@@ -1,0 +1,130 @@
+//! The handle through which doors ask for locks.
+//!
+//! It keeps a command until it is answered: an actor that dies takes nothing with it, since its
+//! successor is sent the same command, marked as retried. A caller that goes away (its future is
+//! dropped) is reported, so that no grant is left to nobody.
+
+mod carrying;
+mod commands;
+mod looking;
+
+use crate::coordinator::Coordinator;
+use crate::events::EventHub;
+use crate::queue_actor::QueueActor;
+use crate::resident::{Kill, Resident};
+use crate::shared::Shared;
+use crate::statistics::Statistics;
+use actix::prelude::*;
+use lockkeeper_core::{Intent, Resource, ResourceId, Span};
+use lockkeeper_telemetry::metrics;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What an acquire asks for.
+#[derive(Clone, Debug)]
+pub struct AcquireRequest {
+    /// Which resource.
+    pub resource: Arc<Resource>,
+    /// For whom and how.
+    pub intent: Intent,
+    /// Return what the owner already has.
+    pub reentrant: bool,
+    /// Wait in the queue if it is not free.
+    pub queue: bool,
+    /// How long the ticket waits at most.
+    pub queue_timeout: Span,
+    /// How long the caller stays for the answer.
+    pub wait: Duration,
+}
+/// The actors, as the rest of the server sees them. Cheap to clone.
+#[derive(Clone)]
+pub struct Locks {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    coordinators: Vec<Arc<Resident<Coordinator>>>,
+    hub: Arc<Resident<EventHub>>,
+    waiting: AtomicUsize,
+}
+
+impl Locks {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        coordinators: Vec<Arc<Resident<Coordinator>>>,
+        hub: Arc<Resident<EventHub>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { shared, coordinators, hub, waiting: AtomicUsize::new(0) }) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    /// No new grants from now on; waiting callers are answered soon.
+    pub fn begin_drain(&self) {
+        self.shared().begin_drain();
+        metrics().ready(false);
+    }
+
+    /// Waits until the server is about to stop.
+    pub async fn drained(&self) {
+        self.shared().drained().await;
+    }
+
+    /// How many clients wait for a grant.
+    #[must_use]
+    pub fn waiting_clients(&self) -> usize {
+        self.inner.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Has [`Locks::begin_drain`] been called?
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared().is_draining()
+    }
+
+    /// Kills actors, for tests: the queue actor of a resource, or a resident by its kind.
+    /// False when there is none.
+    pub fn kill_queue_actor(&self, id: ResourceId, how: Kill) -> bool {
+        let address = self.shared().registry(id).actors.lock().get(&id).cloned();
+        address.is_some_and(|address| address.try_send(how).is_ok())
+    }
+
+    /// Kills all coordinators, for tests.
+    pub fn kill_coordinators(&self, how: Kill) {
+        for coordinator in &self.inner.coordinators {
+            let _ = coordinator.try_send(how);
+        }
+    }
+
+    /// Kills the event hub, for tests.
+    pub fn kill_event_hub(&self, how: Kill) {
+        let _ = self.inner.hub.try_send(how);
+    }
+
+    /// How many queue actors there are.
+    #[must_use]
+    pub fn queue_actors(&self) -> usize {
+        self.shared().registries.iter().map(|registry| registry.actors.lock().len()).sum()
+    }
+
+    /// What this server did lately, and since its start.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.shared().tally.read()
+    }
+}
+
+fn span(duration: Duration) -> Span {
+    Span::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A number that identifies a command that has no request id.
+#[must_use]
+pub fn fresh_nonce() -> u64 {
+    // 0 stands for what time ended.
+    rand::random::<u64>().max(1)
+}
