@@ -110,7 +110,7 @@ fn measure(length: usize) -> [Duration; 4] {
             (lock.seq, lock.token)
         };
         let start = Instant::now();
-        bench.apply(&Command::Release(Release { seq, token, nonce: u64::from(round) + 1 }));
+        bench.apply(&Command::Release(Release { seq, token, touch: None, nonce: u64::from(round) + 1 }));
         handoff += start.elapsed();
         tickets.push(bench.enqueue());
         let victim = tickets[tickets.len() / 2 + round as usize / 2];

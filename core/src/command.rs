@@ -52,6 +52,10 @@ pub struct Release {
     pub seq: Seq,
     /// Its fencing token.
     pub token: u64,
+    /// How often it was renewed and re-entered when the release was asked for; `None`: however often.
+    /// A release that is carried out later than it was accepted must not end what its owner has kept
+    /// up since.
+    pub touch: Option<u32>,
     /// Identifies this command.
     pub nonce: u64,
 }

@@ -26,6 +26,9 @@ pub enum Refusal {
     /// Not the lock's present fencing token.
     #[error("the fencing token is not the lock's")]
     StaleToken,
+    /// The lock was renewed or re-entered after this release of it was accepted: it stays.
+    #[error("the lock was renewed or re-entered since the release was asked for")]
+    Superseded,
     /// The modes or limits cannot be had together.
     #[error("{0}")]
     ModeConflict(String),

@@ -269,9 +269,11 @@ impl Checker {
     pub(super) fn refused(&self, refusal: &Refusal, knows_entry: bool) -> Verdict {
         match refusal {
             Refusal::NotFound if knows_entry => Err("an acknowledged entry is not found".into()),
-            Refusal::StaleToken | Refusal::RequestIdReused | Refusal::IdTaken | Refusal::ModeConflict(_) => {
-                Err(format!("nobody gave a reason for this refusal: {refusal:?}"))
-            }
+            Refusal::StaleToken
+            | Refusal::Superseded
+            | Refusal::RequestIdReused
+            | Refusal::IdTaken
+            | Refusal::ModeConflict(_) => Err(format!("nobody gave a reason for this refusal: {refusal:?}")),
             _ => Ok(()),
         }
     }

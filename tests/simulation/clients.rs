@@ -122,7 +122,7 @@ impl World {
             40..55 => {}
             _ => {
                 let nonce = self.number();
-                let release = Command::Release(Release { seq, token, nonce });
+                let release = Command::Release(Release { seq, token, touch: None, nonce });
                 if self.call(who, Purpose::Release(seq), release, nonce, 0) {
                     // From here on it does not rely on the lock, whatever becomes of the release.
                     self.checker.forget(who);

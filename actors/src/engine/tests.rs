@@ -257,7 +257,7 @@ impl Desk {
 
     fn release(&mut self, lock: &Lock) -> Caller {
         let nonce = self.nonce();
-        let command = Command::Release(Release { seq: lock.seq, token: lock.token, nonce });
+        let command = Command::Release(Release { seq: lock.seq, token: lock.token, touch: None, nonce });
         self.submit(command, false, false, nonce)
     }
 

@@ -60,7 +60,7 @@ impl Locks {
     /// # Errors
     /// As [`Locks::acquire`].
     pub async fn release(&self, lock: EntryId, token: u64, nonce: u64) -> Result<Answer, Failure> {
-        let command = Command::Release(Release { seq: lock.seq, token, nonce });
+        let command = Command::Release(Release { seq: lock.seq, token, touch: None, nonce });
         self.execute(lock.resource, command, nonce, None).await
     }
 

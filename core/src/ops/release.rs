@@ -13,6 +13,7 @@ impl Document {
     pub(super) fn release(&mut self, release: &Release, ctx: &Context<'_>, now: Timestamp) -> Outcome {
         match self.locks.get(&release.seq) {
             Some(lock) if lock.token != release.token => Err(Refusal::StaleToken),
+            Some(lock) if release.touch.is_some_and(|touch| touch != lock.touch) => Err(Refusal::Superseded),
             Some(_) => self.hand_on(release.seq, EndReason::Released, release.nonce, None, ctx, now),
             None => self.released_before(release.seq, release.nonce),
         }

@@ -42,6 +42,8 @@ enum Deed {
     Release(u8, bool),
     /// Releases whoever holds it now.
     ReleaseHolder(u8),
+    /// As it was accepted earlier: with the touch count of then, which is that of now or not.
+    ReleaseLate(u8, bool),
     Force(u8),
     Cancel(u8),
     CancelNext,
@@ -103,7 +105,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (pick(), prop::bool::weighted(0.8), prop::option::of(0u16..5000))
             .prop_map(|(pick, right, ttl)| Deed::Renew(pick, right, ttl)),
         2 => (pick(), prop::bool::weighted(0.8)).prop_map(|(pick, right)| Deed::Release(pick, right)),
-        4 => (0u8..3).prop_map(Deed::ReleaseHolder),
+        3 => (0u8..3).prop_map(Deed::ReleaseHolder),
+        1 => (0u8..3, prop::bool::weighted(0.7))
+            .prop_map(|(place, untouched)| Deed::ReleaseLate(place, untouched)),
         1 => pick().prop_map(Deed::Force),
         2 => pick().prop_map(Deed::Cancel),
         1 => Just(Deed::CancelNext),
@@ -254,9 +258,15 @@ impl Pair {
                 ttl: ttl.map(|ttl| Span::from_millis(u64::from(ttl))),
             }),
             Deed::Release(_, right) => {
-                Command::Release(Release { seq, token: if right { token } else { token - 1 }, nonce })
+                let token = if right { token } else { token - 1 };
+                Command::Release(Release { seq, token, touch: None, nonce })
             }
-            Deed::ReleaseHolder(_) => Command::Release(Release { seq, token, nonce }),
+            Deed::ReleaseLate(_, untouched) => {
+                let touch = self.document.lock(seq).map_or(0, |lock| lock.touch);
+                let touch = Some(if untouched { touch } else { touch.wrapping_sub(1) });
+                Command::Release(Release { seq, token, touch, nonce })
+            }
+            Deed::ReleaseHolder(_) => Command::Release(Release { seq, token, touch: None, nonce }),
             Deed::Force(_) => Command::ForceRelease(ForceRelease { seq, note: "by hand".into(), nonce }),
             Deed::Cancel(_) | Deed::CancelNext => Command::Cancel(Cancel { seq, nonce }),
             Deed::Pull(pull, before) => {
@@ -276,7 +286,7 @@ impl Pair {
     /// The entry that a deed is about: its number, the nonce that made it, its token.
     fn pick(&self, deed: Deed) -> (Seq, u64, u64) {
         let back = match deed {
-            Deed::ReleaseHolder(place) => {
+            Deed::ReleaseHolder(place) | Deed::ReleaseLate(place, _) => {
                 let holders: Vec<_> = self.document.locks().collect();
                 let lock = holders.get(usize::from(place) % holders.len().max(1));
                 return lock.map_or((Seq(7), 0, 7), |lock| (lock.seq, lock.intent.nonce, lock.token));

@@ -68,12 +68,12 @@ fn a_release_sent_again_is_answered_again() {
     let mut room = Room::new();
     let lock = room.lock(&ask("a"));
     room.queue(&ask("b"));
-    let release = Command::Release(Release { seq: lock.seq, token: lock.token, nonce: 77 });
+    let release = Command::Release(Release { seq: lock.seq, token: lock.token, touch: None, nonce: 77 });
     let first = room.apply(release.clone());
     let version = room.shelf.version;
     assert_eq!(room.again(&release), first);
     assert_eq!(room.shelf.version, version, "and nothing happens");
-    let another = Command::Release(Release { seq: lock.seq, token: lock.token, nonce: 78 });
+    let another = Command::Release(Release { seq: lock.seq, token: lock.token, touch: None, nonce: 78 });
     assert!(matches!(room.apply(another), Err(Refusal::Gone(ended)) if ended.reason == EndReason::Released));
 }
 

@@ -203,7 +203,7 @@ impl Room {
 
     pub(super) fn release(&mut self, lock: &Lock) -> Outcome {
         let nonce = self.nonce();
-        self.apply(Command::Release(Release { seq: lock.seq, token: lock.token, nonce }))
+        self.apply(Command::Release(Release { seq: lock.seq, token: lock.token, touch: None, nonce }))
     }
 
     /// Releases what must be held; the one who has it now.

@@ -1,6 +1,7 @@
 //! Leases: they end by themselves, renewals begin them anew, what is over stays over.
 
 use super::kit::{INSTANT, MINUTE, Room, SECOND, ask, gone_because};
+use crate::command::Release;
 use crate::{Command, EndReason, EventKind, LockState, Refusal, Reply, Rules, Span};
 
 #[test]
@@ -146,4 +147,29 @@ fn a_client_that_waits_here_needs_no_claim() {
     room.present.0.insert(ticket.seq);
     let lock = room.hand_on(&first).unwrap();
     assert_eq!((lock.state, lock.expires_at), (LockState::Held, Some(room.now + MINUTE)));
+}
+
+#[test]
+fn a_late_release_ends_only_what_was_not_kept_up_since() {
+    let mut room = Room::new();
+    let lock = room.lock(&ask("a").ttl(MINUTE).request(1));
+    let late = |lock: &crate::Lock, nonce| {
+        Command::Release(Release { seq: lock.seq, token: lock.token, touch: Some(lock.touch), nonce })
+    };
+    let before = late(&lock, 900);
+    room.renew(&lock, None).unwrap();
+    let version = room.shelf.version;
+    assert_eq!(room.apply(before), Err(Refusal::Superseded));
+    assert_eq!((room.shelf.version, room.owners()), (version, vec!["a".to_owned()]));
+
+    let renewed = std::sync::Arc::clone(room.document.lock(lock.seq).unwrap());
+    room.ask(&ask("a").request(2)).unwrap();
+    assert_eq!(room.apply(late(&renewed, 901)), Err(Refusal::Superseded), "re-entered");
+
+    room.queue(&ask("b"));
+    let now = late(room.document.lock(lock.seq).unwrap(), 902);
+    let first = room.apply(now.clone());
+    assert!(matches!(&first, Ok(Reply::Released { granted_to: Some(_), .. })), "{first:?}");
+    assert_eq!(room.again(&now), first, "carried out once, however often it is sent");
+    assert_eq!(gone_because(&room.apply(late(&renewed, 903))), Some(EndReason::Released));
 }

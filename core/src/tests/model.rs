@@ -393,6 +393,10 @@ impl Model {
         if self.lock(release.seq).is_some_and(|lock| lock.token != release.token) {
             return Err(Refusal::StaleToken);
         }
+        let touch = self.lock(release.seq).map(|lock| lock.touch);
+        if touch.is_some() && release.touch.is_some() && touch != release.touch {
+            return Err(Refusal::Superseded);
+        }
         self.hand_on(release.seq, EndReason::Released, release.nonce, None, ctx, now)
     }
 
