@@ -36,6 +36,7 @@ mod responder;
 mod service;
 mod shared;
 pub mod statistics;
+mod supervision;
 mod system;
 pub mod view;
 
@@ -47,4 +48,5 @@ pub use replica::ReplicaStatus;
 pub use resident::Kill;
 pub use service::{Hindered, Hindrance, Phase, ServiceStatus};
 pub use statistics::Statistics;
+pub use supervision::ActorStatus;
 pub use system::{StartError, System};

@@ -9,6 +9,7 @@ use crate::queue_actor::QueueActor;
 use crate::replica::{GreatestToken, ReplicaState};
 use crate::service::Service;
 use crate::statistics::Tally;
+use crate::supervision::Supervision;
 use crate::view::View;
 use actix::Addr;
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<EventLog>,
     pub(crate) health: HealthState,
     pub(crate) service: Service,
+    pub(crate) supervision: Supervision,
     pub(crate) tally: Tally,
     pub(crate) replica: ReplicaState,
     pub(crate) tokens: GreatestToken,
@@ -53,6 +55,7 @@ impl Shared {
             view: View::new(store.shared().is_some()),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
             service: Service::new(Arc::clone(&log), opened_at),
+            supervision: Supervision::new(options.supervision),
             log,
             health: HealthState::new(opened_at, store.shared().is_some()),
             tally: Tally::new(),

@@ -5,6 +5,7 @@ use crate::answer::{Answer, Failure};
 use crate::coordinator::Route;
 use crate::engine::{Client, Submission};
 use crate::queue_actor::{EndWait, Forget, QueueActor, Submit};
+use crate::resident::Unreached;
 use crate::responder::Responder;
 use actix::prelude::*;
 use lockkeeper_core::{Command, Reply, ResourceId, Seq, Standing};
@@ -108,9 +109,10 @@ impl Locks {
         self.shared().registry(id).actors.lock().get(&id).cloned()
     }
 
-    /// Brings a command to its actor; a client is told when that cannot be done.
+    /// Brings a command to its actor; a client is told when that cannot be done. If the coordinator is
+    /// dead, the client's channel closes as if the actor had died: it is sent again a little later.
     fn send(&self, id: ResourceId, submission: Submission<Responder>) {
-        if let Err((submission, failure)) = self.try_send(id, submission)
+        if let Err((submission, Some(failure))) = self.try_send(id, submission)
             && let Some(client) = submission.client
         {
             client.answer(Err(failure));
@@ -133,14 +135,17 @@ impl Locks {
                 Err(SendError::Closed(Submit(submission))) => submission,
                 Err(SendError::Full(Submit(submission))) => {
                     metrics().mailbox_full("queue");
-                    return Err((submission, overloaded("messages waiting for one resource")));
+                    return Err((submission, Some(overloaded("messages waiting for one resource"))));
                 }
             },
         };
         let coordinator = &self.inner.coordinators[self.shared().shard_of(id)];
-        coordinator.try_send(Route { id, submission }).map_err(|(Route { submission, .. }, full)| {
-            let failure =
-                if full { overloaded("messages waiting for a coordinator") } else { Failure::ShuttingDown };
+        coordinator.try_send(Route { id, submission }).map_err(|(Route { submission, .. }, why)| {
+            let failure = match why {
+                Unreached::Full => Some(overloaded("messages waiting for a coordinator")),
+                Unreached::Stopped => Some(Failure::ShuttingDown),
+                Unreached::Dead => None,
+            };
             (submission, failure)
         })
     }
@@ -188,7 +193,8 @@ impl Locks {
     }
 }
 
-type Unsent = (Submission<Responder>, Failure);
+/// What was not sent, and the failure that it is, unless it may be sent again.
+type Unsent = (Submission<Responder>, Option<Failure>);
 
 pub(super) struct WaitingPlace<'a> {
     waiting: &'a AtomicUsize,
