@@ -19,6 +19,7 @@
 //! [`Locks`] sends their commands to the successor, marked as retried; the core recognises by nonce
 //! what was carried out already. State is never lost with an actor: it is a cache of the store.
 
+mod admission;
 pub mod answer;
 mod coordinator;
 mod deadlines;
@@ -38,6 +39,7 @@ mod shared;
 pub mod statistics;
 mod supervision;
 mod system;
+mod tunables;
 pub mod view;
 
 pub use answer::{Answer, Failure, RETRY_AFTER};
@@ -50,3 +52,4 @@ pub use service::{Hindered, Hindrance, Phase, ServiceStatus};
 pub use statistics::Statistics;
 pub use supervision::ActorStatus;
 pub use system::{StartError, System};
+pub use tunables::Tunables;

@@ -1,6 +1,7 @@
 //! What outlives every actor: the store, the view, the registry, the event log, the statistics, the
 //! settings.
 
+use crate::admission::Admission;
 use crate::events::EventLog;
 use crate::events::Occurrence;
 use crate::health::HealthState;
@@ -10,8 +11,10 @@ use crate::replica::{GreatestToken, ReplicaState};
 use crate::service::Service;
 use crate::statistics::Tally;
 use crate::supervision::Supervision;
+use crate::tunables::Tunables;
 use crate::view::View;
 use actix::Addr;
+use arc_swap::ArcSwap;
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use lockkeeper_store::Store;
 use parking_lot::Mutex;
@@ -38,11 +41,13 @@ pub(crate) struct Shared {
     pub(crate) service: Service,
     pub(crate) supervision: Supervision,
     pub(crate) tally: Tally,
+    pub(crate) admission: Admission,
     pub(crate) replica: ReplicaState,
     pub(crate) tokens: GreatestToken,
     opened_at: AtomicU64,
     started_at: AtomicU64,
     met: AtomicBool,
+    tunables: ArcSwap<Tunables>,
     draining: AtomicBool,
     drain: Notify,
 }
@@ -59,16 +64,27 @@ impl Shared {
             log,
             health: HealthState::new(opened_at, store.shared().is_some()),
             tally: Tally::new(),
+            admission: Admission::new(options.commands_max),
             replica: ReplicaState::new(),
             tokens: GreatestToken::load(options.token_file.clone()),
             started_at: AtomicU64::new(opened_at.as_micros()),
             met: AtomicBool::new(false),
+            tunables: ArcSwap::from_pointee(Tunables::of(&options)),
             opened_at: AtomicU64::new(opened_at.as_micros()),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
             store,
             options,
         }
+    }
+
+    /// What may change while the actors run, as it is now.
+    pub(crate) fn tunables(&self) -> Arc<Tunables> {
+        self.tunables.load_full()
+    }
+
+    pub(crate) fn tune(&self, tunables: Tunables) {
+        self.tunables.store(Arc::new(tunables));
     }
 
     /// Which shard a resource's actor lives in. The low bits are a hash, so shards fill evenly.

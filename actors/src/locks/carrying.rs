@@ -1,6 +1,7 @@
 //! Carrying a command to its actor until it is answered.
 
 use super::{Locks, fresh_nonce, span};
+use crate::admission::Class;
 use crate::answer::{Answer, Failure};
 use crate::coordinator::Route;
 use crate::engine::{Client, Submission};
@@ -31,6 +32,18 @@ impl Locks {
         nonce: u64,
         wait: Option<Duration>,
     ) -> Result<Answer, Failure> {
+        let class = Class::of(&command);
+        self.carry(id, command, nonce, wait, class).await
+    }
+
+    async fn carry(
+        &self,
+        id: ResourceId,
+        command: Command,
+        nonce: u64,
+        wait: Option<Duration>,
+        mut class: Class,
+    ) -> Result<Answer, Failure> {
         metrics().operations(command.name()).increment(1);
         let command = Arc::new(command);
         let stays = wait.is_some_and(|wait| !wait.is_zero());
@@ -42,13 +55,15 @@ impl Locks {
         let mut pause = RESEND_PAUSE;
         let mut retried = false;
         loop {
+            let work = self.shared().admission.enter(id.partition(), class)?;
+            class = Class::GoesOn;
             let (sender, receiver) = oneshot::channel();
             let submission = Submission {
                 command: Arc::clone(&command),
                 nonce,
                 retried,
                 stays,
-                client: Some(Responder(sender)),
+                client: Some(Responder::new(sender, Some(work))),
             };
             let guard = ForgetGuard { locks: self, id, nonce, armed: true };
             self.send(id, submission);
@@ -175,7 +190,7 @@ impl Locks {
             }
             let seq: Seq = lock.seq;
             let before = answer.outcome.clone();
-            let again = self.execute(id, Command::Show(seq), fresh_nonce(), None).await;
+            let again = self.carry(id, Command::Show(seq), fresh_nonce(), None, Class::GoesOn).await;
             // It was granted, or renewed: that much is known, whatever becomes of the confirmation.
             let mut again = again.map_err(Failure::of_repetition)?;
             // It is the same lock still: the answer keeps its form.
@@ -259,7 +274,7 @@ impl Drop for AbsentGuard<'_> {
                     nonce: self.nonce,
                     retried: true,
                     stays: false,
-                    client: Some(Responder(sender)),
+                    client: Some(Responder::new(sender, None)),
                 },
             );
         }
