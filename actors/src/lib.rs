@@ -19,6 +19,7 @@
 //! [`Locks`] sends their commands to the successor, marked as retried; the core recognises by nonce
 //! what was carried out already. State is never lost with an actor: it is a cache of the store.
 
+mod admission;
 pub mod answer;
 mod coordinator;
 mod deadlines;
@@ -36,7 +37,9 @@ mod responder;
 mod service;
 mod shared;
 pub mod statistics;
+mod supervision;
 mod system;
+mod tunables;
 pub mod view;
 
 pub use answer::{Answer, Failure, RETRY_AFTER};
@@ -47,4 +50,6 @@ pub use replica::ReplicaStatus;
 pub use resident::Kill;
 pub use service::{Hindered, Hindrance, Phase, ServiceStatus};
 pub use statistics::Statistics;
+pub use supervision::ActorStatus;
 pub use system::{StartError, System};
+pub use tunables::Tunables;

@@ -1,6 +1,7 @@
 //! What outlives every actor: the store, the view, the registry, the event log, the statistics, the
 //! settings.
 
+use crate::admission::Admission;
 use crate::events::EventLog;
 use crate::events::Occurrence;
 use crate::health::HealthState;
@@ -9,8 +10,11 @@ use crate::queue_actor::QueueActor;
 use crate::replica::{GreatestToken, ReplicaState};
 use crate::service::Service;
 use crate::statistics::Tally;
+use crate::supervision::Supervision;
+use crate::tunables::Tunables;
 use crate::view::View;
 use actix::Addr;
+use arc_swap::ArcSwap;
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use lockkeeper_store::Store;
 use parking_lot::Mutex;
@@ -35,12 +39,15 @@ pub(crate) struct Shared {
     pub(crate) log: Arc<EventLog>,
     pub(crate) health: HealthState,
     pub(crate) service: Service,
+    pub(crate) supervision: Supervision,
     pub(crate) tally: Tally,
+    pub(crate) admission: Admission,
     pub(crate) replica: ReplicaState,
     pub(crate) tokens: GreatestToken,
     opened_at: AtomicU64,
     started_at: AtomicU64,
     met: AtomicBool,
+    tunables: ArcSwap<Tunables>,
     draining: AtomicBool,
     drain: Notify,
 }
@@ -53,19 +60,31 @@ impl Shared {
             view: View::new(store.shared().is_some()),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
             service: Service::new(Arc::clone(&log), opened_at),
+            supervision: Supervision::new(options.supervision),
             log,
             health: HealthState::new(opened_at, store.shared().is_some()),
             tally: Tally::new(),
+            admission: Admission::new(options.commands_max),
             replica: ReplicaState::new(),
             tokens: GreatestToken::load(options.token_file.clone()),
             started_at: AtomicU64::new(opened_at.as_micros()),
             met: AtomicBool::new(false),
+            tunables: ArcSwap::from_pointee(Tunables::of(&options)),
             opened_at: AtomicU64::new(opened_at.as_micros()),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
             store,
             options,
         }
+    }
+
+    /// What may change while the actors run, as it is now.
+    pub(crate) fn tunables(&self) -> Arc<Tunables> {
+        self.tunables.load_full()
+    }
+
+    pub(crate) fn tune(&self, tunables: Tunables) {
+        self.tunables.store(Arc::new(tunables));
     }
 
     /// Which shard a resource's actor lives in. The low bits are a hash, so shards fill evenly.

@@ -7,8 +7,9 @@ use crate::locks::Locks;
 use crate::options::Options;
 use crate::reaper::Reaper;
 use crate::replica::{Custodian, Follower};
-use crate::resident::{Kill, Resident, WATCH_INTERVAL};
+use crate::resident::{Resident, WATCH_INTERVAL};
 use crate::shared::Shared;
+use crate::supervision::Supervised;
 use actix::prelude::*;
 use lockkeeper_core::document::Damaged;
 use lockkeeper_core::{Document, Partition};
@@ -34,9 +35,8 @@ pub enum StartError {
 /// The running actors.
 pub struct System {
     locks: Locks,
-    reaper: Arc<Resident<Reaper>>,
-    health: Arc<Resident<HealthActor>>,
-    replica: Option<Replica>,
+    /// Those that nobody else holds.
+    _kept: Vec<Arc<dyn Supervised>>,
     arbiters: Vec<Arbiter>,
     watchdog: actix_rt::task::JoinHandle<()>,
 }
@@ -60,65 +60,52 @@ impl System {
         let control = arbiters[shards].handle();
         let coordinators = (0..shards)
             .map(|shard| {
-                let shared = Arc::clone(&shared);
-                Resident::start("coordinator", arbiters[shard].handle(), mailbox, move || {
-                    Coordinator::new(Arc::clone(&shared), shard)
+                let of = Arc::clone(&shared);
+                let name = format!("coordinator-{shard}");
+                let arbiter = arbiters[shard].handle();
+                Resident::start_named(&shared, "coordinator", name, arbiter, mailbox, move || {
+                    Coordinator::new(Arc::clone(&of), shard)
                 })
             })
             .collect::<Vec<_>>();
         let log = Arc::clone(&shared.log);
-        let hub = Resident::start("event_hub", control.clone(), mailbox, move || {
+        let hub = Resident::start(&shared, "event_hub", control.clone(), mailbox, move || {
             EventHub::new(Arc::clone(&log), subscribers)
         });
-        let locks = Locks::new(Arc::clone(&shared), coordinators.clone(), Arc::clone(&hub));
+        let locks = Locks::new(Arc::clone(&shared), coordinators, hub);
         let reaper_locks = locks.clone();
-        let reaper =
-            Resident::start("reaper", control.clone(), mailbox, move || Reaper::new(reaper_locks.clone()));
-        let replica = is_shared.then(|| Replica {
-            follower: start_follower(&shared, &control, mailbox),
-            custodian: start_custodian(&shared, &control, mailbox),
-        });
-        let health =
-            Resident::start("health", control, mailbox, move || HealthActor::new(Arc::clone(&shared)));
-        let watched = (Arc::clone(&reaper), Arc::clone(&health), replica.clone());
+        let mut kept: Vec<Arc<dyn Supervised>> = Vec::new();
+        kept.push(Resident::start(&shared, "reaper", control.clone(), mailbox, move || {
+            Reaper::new(reaper_locks.clone())
+        }));
+        if is_shared {
+            let of = Arc::clone(&shared);
+            kept.push(Resident::start(&shared, "follower", control.clone(), mailbox, move || {
+                Follower::new(Arc::clone(&of))
+            }));
+            let of = Arc::clone(&shared);
+            kept.push(Resident::start(&shared, "custodian", control.clone(), mailbox, move || {
+                Custodian::new(Arc::clone(&of))
+            }));
+        }
+        let of = Arc::clone(&shared);
+        kept.push(Resident::start(&shared, "health", control, mailbox, move || {
+            HealthActor::new(Arc::clone(&of))
+        }));
         let watchdog = actix_rt::spawn(async move {
             loop {
                 actix_rt::time::sleep(WATCH_INTERVAL).await;
-                coordinators.iter().for_each(|coordinator| coordinator.revive());
-                hub.revive();
-                watched.0.revive();
-                watched.1.revive();
-                if let Some(replica) = &watched.2 {
-                    replica.follower.revive();
-                    replica.custodian.revive();
-                }
+                shared.supervision.look(&shared.service, shared.store.now());
+                shared.supervision.residents().iter().for_each(|resident| resident.revive());
             }
         });
-        Ok(Self { locks, reaper, health, replica, arbiters, watchdog })
+        Ok(Self { locks, _kept: kept, arbiters, watchdog })
     }
 
     /// The handle for doors.
     #[must_use]
     pub fn locks(&self) -> &Locks {
         &self.locks
-    }
-
-    /// Kills the reaper, for tests.
-    pub fn kill_reaper(&self, how: Kill) {
-        let _ = self.reaper.try_send(how);
-    }
-
-    /// Kills the health actor, for tests.
-    pub fn kill_health(&self, how: Kill) {
-        let _ = self.health.try_send(how);
-    }
-
-    /// Kills the actors that follow a shared store, for tests.
-    pub fn kill_replica(&self, how: Kill) {
-        if let Some(replica) = &self.replica {
-            let _ = replica.follower.try_send(how);
-            let _ = replica.custodian.try_send(how);
-        }
     }
 
     /// Stops all actors and waits for their threads.
@@ -133,27 +120,6 @@ impl System {
             }
         }
     }
-}
-
-/// What follows a store that others write to.
-#[derive(Clone)]
-struct Replica {
-    follower: Arc<Resident<Follower>>,
-    custodian: Arc<Resident<Custodian>>,
-}
-
-fn start_follower(shared: &Arc<Shared>, arbiter: &ArbiterHandle, mailbox: usize) -> Arc<Resident<Follower>> {
-    let shared = Arc::clone(shared);
-    Resident::start("follower", arbiter.clone(), mailbox, move || Follower::new(Arc::clone(&shared)))
-}
-
-fn start_custodian(
-    shared: &Arc<Shared>,
-    arbiter: &ArbiterHandle,
-    mailbox: usize,
-) -> Arc<Resident<Custodian>> {
-    let shared = Arc::clone(shared);
-    Resident::start("custodian", arbiter.clone(), mailbox, move || Custodian::new(Arc::clone(&shared)))
 }
 
 /// A document from its stored form.

@@ -24,6 +24,7 @@ pub struct View {
     deadlines: Deadlines,
     keeps_idle: bool,
     live: AtomicUsize,
+    waiting: AtomicUsize,
 }
 
 /// One partition's copies.
@@ -33,7 +34,12 @@ struct Shelf {
     /// Where documents stand in the reaper's calendar. Locked for the whole of a publication, so
     /// that two publishers of one document do not cross.
     calendar: Mutex<BTreeMap<ResourceId, Timestamp>>,
+    /// Tickets by host and namespace; only where there are any.
+    waiting: Mutex<BTreeMap<Place, usize>>,
 }
+
+/// A host and one of its namespaces.
+type Place = (Box<str>, Box<str>);
 
 impl View {
     pub(crate) fn new(keeps_idle: bool) -> Self {
@@ -42,6 +48,7 @@ impl View {
             deadlines: Deadlines::default(),
             keeps_idle,
             live: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -82,6 +89,19 @@ impl View {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many tickets wait in all queues.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many tickets wait in the queues of one namespace. Does not depend on how many there are.
+    #[must_use]
+    pub fn waiting_in(&self, host: &str, namespace: &str) -> usize {
+        let shelf = self.shelf(Partition::of(host, namespace));
+        shelf.waiting.lock().get(&(host.into(), namespace.into())).copied().unwrap_or(0)
     }
 
     pub(crate) fn deadlines(&self) -> &Deadlines {
@@ -147,11 +167,123 @@ impl View {
             (true, false) => drop(self.live.fetch_sub(1, Ordering::Relaxed)),
             _ => {}
         }
+        self.count_waiting(before, after);
         recorder::gauges(before, after);
+    }
+
+    fn count_waiting(&self, before: Option<&Document>, after: Option<&Document>) {
+        let waiting = |document: Option<&Document>| document.map_or(0, Document::waiting);
+        let (was, is) = (waiting(before), waiting(after));
+        let Some(document) = after.or(before).filter(|_| was != is) else { return };
+        let resource = document.resource();
+        let place = (resource.host.clone(), resource.namespace.clone());
+        let mut places = self.shelf(document.id().partition()).waiting.lock();
+        match places.entry(place) {
+            // What was published is counted until it is replaced: there is never more to take away.
+            Slot::Occupied(mut known) => {
+                *known.get_mut() = (*known.get() + is).saturating_sub(was);
+                if *known.get() == 0 {
+                    known.remove();
+                }
+            }
+            Slot::Vacant(unknown) if is > was => {
+                unknown.insert(is - was);
+            }
+            Slot::Vacant(_) => {}
+        }
+        if is > was {
+            self.waiting.fetch_add(is - was, Ordering::Relaxed);
+        } else {
+            self.waiting.fetch_sub(was - is, Ordering::Relaxed);
+        }
     }
 }
 
 /// When the reaper must look at a document next: its deadline, or when it may be deleted.
 fn wake_at(document: &Document) -> Option<Timestamp> {
     document.next_deadline().or_else(|| document.delete_at())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockkeeper_core::command::{Acquire, Cancel};
+    use lockkeeper_core::{
+        Command, Context, Intent, Mode, Nobody, Owner, Priority, Reply, Resource, ResourceInput, Rules, Seq,
+        Standing,
+    };
+
+    fn document(namespace: &str, path: &str) -> Document {
+        let input = ResourceInput { namespace: Some(namespace), path: Some(path), ..Default::default() };
+        Document::new(Arc::new(Resource::parse(&input, "").unwrap()), 0)
+    }
+
+    fn apply(document: &mut Document, command: &Command, version: u64) -> Reply {
+        let ctx = Context {
+            now: Timestamp::from_millis(1_790_000_000_000 + version),
+            opened_at: Timestamp::ZERO,
+            retried: false,
+            rules: &Rules::default(),
+            presence: &Nobody,
+        };
+        let reply = document.apply(command, &ctx).unwrap();
+        document.finish(0);
+        document.take_effects();
+        reply
+    }
+
+    /// One more wants it; the ticket, if it is not the first.
+    fn ask(document: &mut Document, number: u64) -> Option<Seq> {
+        let intent = Intent {
+            owner: Owner { id: format!("o{number}").into(), user: None, pull: None },
+            created_by: "anonymous".into(),
+            mode: Mode::Exclusive,
+            priority: Priority::Normal,
+            ttl: Span::from_secs(60),
+            protected: false,
+            attended: false,
+            metadata: None,
+            nonce: number,
+            requests: Arc::default(),
+        };
+        let acquire = Acquire {
+            resource: Arc::clone(document.resource()),
+            intent: Arc::new(intent),
+            reentrant: true,
+            queue: true,
+            queue_timeout: Span::from_secs(60),
+            wait: Span::ZERO,
+        };
+        match apply(document, &Command::Acquire(acquire), number) {
+            Reply::Standing(Standing::Queued { ticket, .. }) => Some(ticket.seq),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn tickets_are_counted_by_namespace() {
+        let view = View::new(false);
+        let (mut one, mut two) = (document("acme/infra", "a"), document("acme/infra", "b"));
+        let mut other = document("acme/other", "a");
+        for (place, document) in [&mut one, &mut two, &mut other].into_iter().enumerate() {
+            for number in 1..=2 + place as u64 {
+                ask(document, number);
+                view.publish(document.id(), Some(document), None);
+            }
+        }
+        let counts = || (view.waiting(), view.waiting_in("", "acme/infra"), view.waiting_in("", "acme/other"));
+        assert_eq!(counts(), (6, 3, 3));
+        assert_eq!((view.waiting_in("git.example.com", "acme/infra"), view.waiting_in("", "acme")), (0, 0));
+        let seq = ask(&mut other, 9).unwrap();
+        view.publish(other.id(), Some(&other), None);
+        assert_eq!(counts(), (7, 3, 4));
+        apply(&mut other, &Command::Cancel(Cancel { seq, nonce: 10 }), 10);
+        view.publish(other.id(), Some(&other), None);
+        assert_eq!(counts(), (6, 3, 3));
+        view.publish(one.id(), None, None);
+        assert_eq!(counts(), (5, 2, 3));
+        view.publish(two.id(), None, None);
+        assert_eq!(counts(), (3, 0, 3));
+        assert!(view.shelves.iter().map(|shelf| shelf.waiting.lock().len()).sum::<usize>() == 1);
+    }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use lockkeeper_core::Span;
 
 use crate::expand::escape;
+use crate::network::Network;
 use crate::problem::{MASK, plain};
 use crate::redis_url::RedisUrl;
 use crate::schema::Setting;
@@ -116,6 +117,7 @@ getter!(size, Size(bytes) -> u64 = *bytes);
 getter!(address, Address(address) -> SocketAddr = *address);
 getter!(word, Word(word) -> &'static str = word);
 getter!(text, Text(text) -> String = text.clone());
+getter!(networks, Networks(networks) -> Vec<Network> = networks.clone());
 getter!(redis_urls, RedisUrls(urls) -> Vec<RedisUrl> = urls.clone());
 
 fn depth(section: &str) -> usize {
@@ -148,6 +150,10 @@ fn yaml(value: &Value) -> String {
         Value::RedisUrls(urls) => {
             let urls: Vec<_> = urls.iter().map(|url| quoted(&url.to_string())).collect();
             format!("[{}]", urls.join(", "))
+        }
+        Value::Networks(networks) => {
+            let networks: Vec<_> = networks.iter().map(|network| quoted(&network.to_string())).collect();
+            format!("[{}]", networks.join(", "))
         }
         plain => plain.to_string(),
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use lockkeeper_core::Span;
 
+use crate::network;
 use crate::redis_url;
 use crate::size;
 use crate::value::{Value, short};
@@ -48,6 +49,8 @@ pub enum Kind {
     /// Addresses of Redis servers: a list in the file, separated by commas elsewhere, or given several
     /// times as a flag. They may hold credentials.
     RedisUrls,
+    /// IP addresses and networks, as a list like that of [`Kind::RedisUrls`].
+    Networks,
     /// A text.
     Text {
         /// What is allowed, in words.
@@ -70,13 +73,14 @@ impl Kind {
             Self::Address => "an IP address and port, like 127.0.0.1:4142 or [::1]:4142".to_owned(),
             Self::Word { words, .. } => words.join(" or "),
             Self::RedisUrls => redis_url::ALLOWED.to_owned(),
+            Self::Networks => network::ALLOWED.to_owned(),
             Self::Text { allowed, .. } => (*allowed).to_owned(),
         }
     }
 
     /// Whether it takes several values.
     pub(crate) const fn is_list(&self) -> bool {
-        matches!(self, Self::RedisUrls)
+        matches!(self, Self::RedisUrls | Self::Networks)
     }
 
     /// Reads a value.
@@ -123,6 +127,7 @@ impl Kind {
                 }
             }
             Self::RedisUrls => redis_url::parse_list(text).map(Value::RedisUrls),
+            Self::Networks => network::parse_list(text).map(Value::Networks),
             Self::Text { check, .. } => check(text).map(|()| Value::Text(text.to_owned())),
         }
     }

@@ -17,6 +17,7 @@ mod expand;
 mod file;
 mod kind;
 mod layer;
+mod network;
 mod problem;
 mod redis_url;
 mod resolve;
@@ -34,14 +35,16 @@ pub use effective::Effective;
 pub use environment::Environment;
 pub use file::ConfigFile;
 pub use kind::Kind;
+pub use network::Network;
 pub use problem::{Problem, Problems};
 pub use redis_url::RedisUrl;
 pub use resolve::{Flag, Inputs};
 pub use schema::Setting;
 pub use secret::Secret;
 pub use settings::{
-    ActorSettings, EmbeddedSettings, EventSettings, HealthSettings, HttpSettings, LogFormat, QueueSettings,
-    RedisSettings, RedisTls, RedisTopology, Settings, StoreKind,
+    ActorSettings, CircuitBreakerSettings, EmbeddedSettings, EventSettings, HealthSettings, HttpSettings,
+    LogFormat, QueueSettings, RateLimitSettings, RedisSettings, RedisTls, RedisTopology, Settings, StoreKind,
+    SupervisionSettings,
 };
 pub use source::{Position, Source};
 pub use value::Value;

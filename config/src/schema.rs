@@ -141,13 +141,17 @@ impl Schema {
     }
 
     pub(crate) fn is_section(&self, name: &str) -> bool {
-        self.settings
-            .iter()
-            .any(|setting| setting.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+        let names = self.settings.iter().map(|setting| setting.name);
+        names
+            .chain(self.aliases.iter().map(|(alias, _)| *alias))
+            .any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
     }
 
-    /// Why a name is refused.
+    /// Why a name is refused. Another name of a setting is not, even within a refused tree.
     pub(crate) fn refusal(&self, name: &str) -> Option<&'static str> {
+        if self.aliases.iter().any(|(alias, _)| *alias == name) {
+            return None;
+        }
         let fits = |refused: &Refused| match refused.name.strip_suffix('*') {
             Some(beginning) => name.starts_with(beginning),
             None => {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use lockkeeper_core::Span;
 
+use crate::network::Network;
 use crate::redis_url::RedisUrl;
 use crate::size;
 
@@ -25,6 +26,8 @@ pub enum Value {
     Word(&'static str),
     /// Addresses of Redis servers.
     RedisUrls(Vec<RedisUrl>),
+    /// IP addresses and networks.
+    Networks(Vec<Network>),
     /// Any other text.
     Text(String),
 }
@@ -42,6 +45,10 @@ impl fmt::Display for Value {
             Self::RedisUrls(urls) => {
                 let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
                 f.write_str(&urls.join(","))
+            }
+            Self::Networks(networks) => {
+                let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+                f.write_str(&networks.join(","))
             }
             Self::Text(text) => f.write_str(text),
         }

@@ -8,6 +8,7 @@
 //! Read it in this order: [`resource`] (what is locked), [`document`] (everything known of one
 //! resource), [`command`] (what may be asked of it), then one file per operation under `ops`.
 
+pub mod breaker;
 mod cbor;
 pub mod command;
 pub mod delta;

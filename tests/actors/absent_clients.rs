@@ -1,6 +1,6 @@
 //! A client that goes away leaves no orphan grant.
 
-use super::{lock_of, release, request, resource, with_system};
+use super::{lock_of, queue_of, release, request, resource, with_system};
 use crate::support::eventually;
 use lockkeeper_actors::{Kill, Options};
 use lockkeeper_core::{RequestKey, RequestRef};
@@ -56,7 +56,6 @@ fn a_client_that_leaves_while_its_actor_is_dead_leaves_no_orphan() {
     with_system(Options::default(), |system| async move {
         for round in 0..40 {
             let path = format!("p{round}");
-            let id = resource(&path).id();
             let asking = actix_rt::spawn({
                 let (system, path) = (Arc::clone(&system), path.clone());
                 async move { system.locks().acquire(request(&path, "first")).await }
@@ -64,7 +63,7 @@ fn a_client_that_leaves_while_its_actor_is_dead_leaves_no_orphan() {
             // Kill and leave at every stage: not begun, in flight, granted, being sent again.
             for _ in 0..round % 8 {
                 actix_rt::task::yield_now().await;
-                system.locks().kill_queue_actor(id, Kill::Panic);
+                system.locks().kill_actor(&queue_of(&path), Kill::Panic);
             }
             asking.abort();
             if let Ok(answer) = asking.await {

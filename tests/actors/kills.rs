@@ -1,8 +1,8 @@
 //! Any actor may die at any moment: what waits is answered, nothing is lost, nothing happens twice.
 
-use super::{lock_of, release, request, resource, with_system};
+use super::{lock_of, queue_of, release, request, resource, with_system};
 use crate::support::eventually;
-use lockkeeper_actors::{Kill, Options};
+use lockkeeper_actors::{Kill, Options, Supervision};
 use lockkeeper_core::{Partition, Span};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,9 @@ const ROUNDS: usize = 40;
 /// Each resource's guard shows that nobody enters while another is in; tokens must grow.
 #[test]
 fn kills_under_load_lose_nothing_and_grant_nothing_twice() {
-    with_system(Options::default(), |system| async move {
+    // So many deaths are a storm otherwise.
+    let supervision = Supervision { deaths_max: u32::MAX, ..Supervision::default() };
+    with_system(Options { supervision, ..Options::default() }, |system| async move {
         let inside: Arc<Vec<AtomicBool>> = Arc::new((0..RESOURCES).map(|_| AtomicBool::new(false)).collect());
         let tokens: Arc<Vec<AtomicU64>> = Arc::new((0..RESOURCES).map(|_| AtomicU64::new(0)).collect());
         let over = Arc::new(AtomicBool::new(false));
@@ -28,15 +30,10 @@ fn kills_under_load_lose_nothing_and_grant_nothing_twice() {
                     let how = if kills.is_multiple_of(2) { Kill::Panic } else { Kill::Stop };
                     let locks = system.locks();
                     for path in 0..RESOURCES {
-                        locks.kill_queue_actor(resource(&format!("p{path}")).id(), how);
+                        locks.kill_actor(&queue_of(&format!("p{path}")), how);
                     }
-                    match kills % 5 {
-                        0 => locks.kill_coordinators(how),
-                        1 => locks.kill_event_hub(how),
-                        2 => system.kill_reaper(how),
-                        3 => system.kill_health(how),
-                        _ => {}
-                    }
+                    let residents = locks.actors();
+                    locks.kill_actor(&residents[kills % residents.len()].name, how);
                     kills += 1;
                     actix_rt::time::sleep(Duration::from_millis(3)).await;
                 }
@@ -87,7 +84,7 @@ fn a_waiting_client_outlives_its_actor() {
             let id = resource("p").id();
             let view = || system.locks().view().get(id).map_or(0, |document| document.waiting());
             eventually("the ticket", || async { (view() == 1).then_some(()) }).await;
-            assert!(system.locks().kill_queue_actor(id, how));
+            assert!(system.locks().kill_actor(&queue_of("p"), how));
             release(system.locks(), "p", &first).await;
             let second = lock_of(&waiting.await.unwrap());
             assert!(second.token > first.token);
@@ -105,7 +102,7 @@ fn leases_end_although_the_reaper_dies() {
         let mut short = request("p", "first");
         short.intent.ttl = Span::from_millis(300);
         system.locks().acquire(short).await.unwrap();
-        system.kill_reaper(Kill::Panic);
+        assert!(system.locks().kill_actor("reaper", Kill::Panic));
         let view = || system.locks().view().is_empty();
         eventually("the lease's end", || async { view().then_some(()) }).await;
         let stored =
@@ -122,7 +119,7 @@ fn events_are_not_lost_with_the_hub() {
         let mut stream = locks.subscribe(0, |_| true).await.unwrap().unwrap();
         let first = stream.events.recv().await.unwrap();
         assert_eq!((first.sequence, first.what.kind()), (1, "lock.acquired"));
-        locks.kill_event_hub(Kill::Panic);
+        assert!(locks.kill_actor("event_hub", Kill::Panic));
         assert!(stream.events.recv().await.is_none(), "the stream ends with its hub");
         release(locks, "p", &lock).await;
         let mut stream = eventually("a new hub", || async {

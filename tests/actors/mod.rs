@@ -32,6 +32,11 @@ fn resource(path: &str) -> Arc<Resource> {
     Arc::new(Resource::parse(&input, "").unwrap())
 }
 
+/// The name of the actor of a resource.
+fn queue_of(path: &str) -> String {
+    format!("queue:{}", resource(path).id())
+}
+
 fn request(path: &str, owner: &str) -> AcquireRequest {
     AcquireRequest {
         resource: resource(path),

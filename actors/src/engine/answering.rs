@@ -22,12 +22,13 @@ impl<C: Client> Engine<C> {
         // Locks that somebody heard of by a command of this batch.
         let mut told = Vec::new();
         for (submission, outcome) in batch {
-            let Some(client) = submission.client else { continue };
+            let Some(mut client) = submission.client else { continue };
             let first = first_told(&outcome);
             if let Some((seq, None)) = first
                 && submission.stays
                 && client.is_connected()
             {
+                client.waits();
                 self.waiters.insert(seq, Waiter { nonce: submission.nonce, client });
                 continue;
             }

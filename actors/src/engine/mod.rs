@@ -39,6 +39,8 @@ pub trait Client {
     fn is_connected(&self) -> bool;
     /// Gives it its answer; false if it went away.
     fn answer(self, answer: Result<Answer, Failure>) -> bool;
+    /// From now on all that it waits for is its turn.
+    fn waits(&mut self) {}
 }
 
 /// A command with the client that waits for its answer.

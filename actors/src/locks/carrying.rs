@@ -1,10 +1,12 @@
 //! Carrying a command to its actor until it is answered.
 
 use super::{Locks, fresh_nonce, span};
+use crate::admission::Class;
 use crate::answer::{Answer, Failure};
 use crate::coordinator::Route;
 use crate::engine::{Client, Submission};
 use crate::queue_actor::{EndWait, Forget, QueueActor, Submit};
+use crate::resident::Unreached;
 use crate::responder::Responder;
 use actix::prelude::*;
 use lockkeeper_core::{Command, Reply, ResourceId, Seq, Standing};
@@ -30,6 +32,18 @@ impl Locks {
         nonce: u64,
         wait: Option<Duration>,
     ) -> Result<Answer, Failure> {
+        let class = Class::of(&command);
+        self.carry(id, command, nonce, wait, class).await
+    }
+
+    async fn carry(
+        &self,
+        id: ResourceId,
+        command: Command,
+        nonce: u64,
+        wait: Option<Duration>,
+        mut class: Class,
+    ) -> Result<Answer, Failure> {
         metrics().operations(command.name()).increment(1);
         let command = Arc::new(command);
         let stays = wait.is_some_and(|wait| !wait.is_zero());
@@ -41,13 +55,15 @@ impl Locks {
         let mut pause = RESEND_PAUSE;
         let mut retried = false;
         loop {
+            let work = self.shared().admission.enter(id.partition(), class)?;
+            class = Class::GoesOn;
             let (sender, receiver) = oneshot::channel();
             let submission = Submission {
                 command: Arc::clone(&command),
                 nonce,
                 retried,
                 stays,
-                client: Some(Responder(sender)),
+                client: Some(Responder::new(sender, Some(work))),
             };
             let guard = ForgetGuard { locks: self, id, nonce, armed: true };
             self.send(id, submission);
@@ -108,9 +124,10 @@ impl Locks {
         self.shared().registry(id).actors.lock().get(&id).cloned()
     }
 
-    /// Brings a command to its actor; a client is told when that cannot be done.
+    /// Brings a command to its actor; a client is told when that cannot be done. If the coordinator is
+    /// dead, the client's channel closes as if the actor had died: it is sent again a little later.
     fn send(&self, id: ResourceId, submission: Submission<Responder>) {
-        if let Err((submission, failure)) = self.try_send(id, submission)
+        if let Err((submission, Some(failure))) = self.try_send(id, submission)
             && let Some(client) = submission.client
         {
             client.answer(Err(failure));
@@ -133,14 +150,17 @@ impl Locks {
                 Err(SendError::Closed(Submit(submission))) => submission,
                 Err(SendError::Full(Submit(submission))) => {
                     metrics().mailbox_full("queue");
-                    return Err((submission, overloaded("messages waiting for one resource")));
+                    return Err((submission, Some(overloaded("messages waiting for one resource"))));
                 }
             },
         };
         let coordinator = &self.inner.coordinators[self.shared().shard_of(id)];
-        coordinator.try_send(Route { id, submission }).map_err(|(Route { submission, .. }, full)| {
-            let failure =
-                if full { overloaded("messages waiting for a coordinator") } else { Failure::ShuttingDown };
+        coordinator.try_send(Route { id, submission }).map_err(|(Route { submission, .. }, why)| {
+            let failure = match why {
+                Unreached::Full => Some(overloaded("messages waiting for a coordinator")),
+                Unreached::Stopped => Some(Failure::ShuttingDown),
+                Unreached::Dead => None,
+            };
             (submission, failure)
         })
     }
@@ -170,7 +190,7 @@ impl Locks {
             }
             let seq: Seq = lock.seq;
             let before = answer.outcome.clone();
-            let again = self.execute(id, Command::Show(seq), fresh_nonce(), None).await;
+            let again = self.carry(id, Command::Show(seq), fresh_nonce(), None, Class::GoesOn).await;
             // It was granted, or renewed: that much is known, whatever becomes of the confirmation.
             let mut again = again.map_err(Failure::of_repetition)?;
             // It is the same lock still: the answer keeps its form.
@@ -188,7 +208,8 @@ impl Locks {
     }
 }
 
-type Unsent = (Submission<Responder>, Failure);
+/// What was not sent, and the failure that it is, unless it may be sent again.
+type Unsent = (Submission<Responder>, Option<Failure>);
 
 pub(super) struct WaitingPlace<'a> {
     waiting: &'a AtomicUsize,
@@ -253,7 +274,7 @@ impl Drop for AbsentGuard<'_> {
                     nonce: self.nonce,
                     retried: true,
                     stays: false,
-                    client: Some(Responder(sender)),
+                    client: Some(Responder::new(sender, None)),
                 },
             );
         }

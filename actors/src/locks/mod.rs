@@ -4,18 +4,17 @@
 //! successor is sent the same command, marked as retried. A caller that goes away (its future is
 //! dropped) is reported, so that no grant is left to nobody.
 
+mod actors;
 mod carrying;
 mod commands;
 mod looking;
 
 use crate::coordinator::Coordinator;
 use crate::events::EventHub;
-use crate::queue_actor::QueueActor;
-use crate::resident::{Kill, Resident};
+use crate::resident::Resident;
 use crate::shared::Shared;
 use crate::statistics::Statistics;
-use actix::prelude::*;
-use lockkeeper_core::{Intent, Resource, ResourceId, Span};
+use lockkeeper_core::{Intent, Resource, Span};
 use lockkeeper_telemetry::metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -84,31 +83,6 @@ impl Locks {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.shared().is_draining()
-    }
-
-    /// Kills actors, for tests: the queue actor of a resource, or a resident by its kind.
-    /// False when there is none.
-    pub fn kill_queue_actor(&self, id: ResourceId, how: Kill) -> bool {
-        let address = self.shared().registry(id).actors.lock().get(&id).cloned();
-        address.is_some_and(|address| address.try_send(how).is_ok())
-    }
-
-    /// Kills all coordinators, for tests.
-    pub fn kill_coordinators(&self, how: Kill) {
-        for coordinator in &self.inner.coordinators {
-            let _ = coordinator.try_send(how);
-        }
-    }
-
-    /// Kills the event hub, for tests.
-    pub fn kill_event_hub(&self, how: Kill) {
-        let _ = self.inner.hub.try_send(how);
-    }
-
-    /// How many queue actors there are.
-    #[must_use]
-    pub fn queue_actors(&self) -> usize {
-        self.shared().registries.iter().map(|registry| registry.actors.lock().len()).sum()
     }
 
     /// What this server did lately, and since its start.

@@ -4,6 +4,8 @@
 //! [`Span`]s; timers of this process are standard durations.
 
 mod checks;
+mod limit_rules;
+mod limits;
 mod redis;
 mod redis_rules;
 mod refused;
@@ -18,8 +20,10 @@ use std::time::Duration;
 use lockkeeper_core::Span;
 
 use crate::effective::Effective;
+use crate::network::Network;
 use crate::schema::Schema;
 
+pub use limits::{CircuitBreakerSettings, RateLimitSettings, SupervisionSettings};
 pub use redis::{RedisSettings, RedisTls, RedisTopology};
 
 /// The greatest number of a Redis database.
@@ -31,7 +35,7 @@ pub(crate) const SCHEMA: Schema = Schema {
     refused: refused::REFUSED,
     defaults: include_str!("../../lockkeeper.yaml"),
     other_variables: refused::OTHER_VARIABLES,
-    rules: &[rules::RULES, redis_rules::RULES],
+    rules: &[rules::RULES, limit_rules::RULES, redis_rules::RULES],
     aliases: refused::ALIASES,
     spread: redis::spread,
 };
@@ -71,6 +75,10 @@ pub struct Settings {
     pub log_level: String,
     /// Whether an address that others can reach may be served without tokens.
     pub insecure: bool,
+    /// Whether this instance grants.
+    pub enabled: bool,
+    /// Whether the fault endpoints are served.
+    pub chaos: bool,
     /// How long a drain may take.
     pub drain_timeout: Duration,
     /// How long serving goes on before a drain begins.
@@ -114,6 +122,14 @@ pub struct Settings {
     pub redis: RedisSettings,
     /// Health checks.
     pub health: HealthSettings,
+    /// The circuit breaker; none when it is switched off.
+    pub circuit_breaker: Option<CircuitBreakerSettings>,
+    /// How often actors may die.
+    pub supervision: SupervisionSettings,
+    /// The most releases kept while the store is away.
+    pub journal_max_entries: usize,
+    /// How many requests are taken.
+    pub rate_limit: RateLimitSettings,
 }
 
 /// Settings of queues.
@@ -127,6 +143,12 @@ pub struct QueueSettings {
     pub abandon_after: Span,
     /// How long a reserved lock waits for a client that said it would be absent.
     pub claim_within: Span,
+    /// The most tickets of all resources.
+    pub max_tickets: usize,
+    /// The most tickets of one namespace; none for no limit.
+    pub max_tickets_per_namespace: Option<NonZeroUsize>,
+    /// The most tickets of one client; none for no limit.
+    pub max_tickets_per_client: Option<NonZeroUsize>,
 }
 
 /// Settings of the HTTP door.
@@ -144,6 +166,14 @@ pub struct HttpSettings {
     pub header_timeout: Duration,
     /// The most clients that wait at once.
     pub max_waiting: usize,
+    /// The most requests of one client that wait at once; none for no limit.
+    pub max_waiting_per_client: Option<NonZeroUsize>,
+    /// How long a client may take for a request's body.
+    pub body_timeout: Duration,
+    /// How long a client may take to read what waits for it.
+    pub send_timeout: Duration,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// Settings of the event stream.
@@ -153,6 +183,8 @@ pub struct EventSettings {
     pub ring_size: usize,
     /// The most open streams.
     pub max_subscribers: usize,
+    /// The most open streams of one client; none for no limit.
+    pub max_subscribers_per_client: Option<NonZeroUsize>,
 }
 
 /// Settings of the actors.
@@ -164,6 +196,8 @@ pub struct ActorSettings {
     pub mailbox: usize,
     /// How long an idle queue actor stays.
     pub rest_after: Duration,
+    /// Commands that may be in work at once.
+    pub max_commands: usize,
 }
 
 /// Settings of the embedded store.
@@ -182,6 +216,8 @@ pub struct EmbeddedSettings {
 pub struct HealthSettings {
     /// How often the store is asked.
     pub interval: Duration,
+    /// A probe that takes longer makes the store degraded.
+    pub slow_after: Duration,
 }
 
 impl Settings {
@@ -230,6 +266,8 @@ impl Settings {
             },
             log_level: e.text("log-level"),
             insecure: e.bool("insecure"),
+            enabled: e.bool("enabled"),
+            chaos: e.bool("chaos"),
             drain_timeout: duration("drain-timeout"),
             drain_delay: duration("drain-delay"),
             default_host: e.text("default-host"),
@@ -252,23 +290,32 @@ impl Settings {
                 default_timeout: e.span("queue.default-timeout"),
                 abandon_after: e.span("queue.abandon-after"),
                 claim_within: e.span("queue.claim-within"),
+                max_tickets: count(e.integer("queue.max-tickets")),
+                max_tickets_per_namespace: limit(e.integer("queue.max-tickets-per-namespace")),
+                max_tickets_per_client: limit(e.integer("queue.max-tickets-per-client")),
             },
             http: HttpSettings {
                 max_wait: duration("http.max-wait"),
-                workers: NonZeroUsize::new(count(e.integer("http.workers"))),
+                workers: limit(e.integer("http.workers")),
                 max_connections: count(e.integer("http.max-connections")),
                 keep_alive: duration("http.keep-alive"),
                 header_timeout: duration("http.header-timeout"),
                 max_waiting: count(e.integer("http.max-waiting")),
+                max_waiting_per_client: limit(e.integer("http.max-waiting-per-client")),
+                body_timeout: duration("http.body-timeout"),
+                send_timeout: duration("http.send-timeout"),
+                trusted_proxies: e.networks("http.trusted-proxies"),
             },
             events: EventSettings {
                 ring_size: count(e.integer("events.ring-size")),
                 max_subscribers: count(e.integer("events.max-subscribers")),
+                max_subscribers_per_client: limit(e.integer("events.max-subscribers-per-client")),
             },
             actors: ActorSettings {
-                shards: NonZeroUsize::new(count(e.integer("actors.shards"))),
+                shards: limit(e.integer("actors.shards")),
                 mailbox: count(e.integer("actors.mailbox")),
                 rest_after: duration("actors.rest-after"),
+                max_commands: count(e.integer("actors.max-commands")),
             },
             embedded: EmbeddedSettings {
                 queue_size: count(e.integer("embedded.queue-size")),
@@ -276,9 +323,21 @@ impl Settings {
                 cache_size: count(e.size("embedded.cache-size")),
             },
             redis: RedisSettings::from_effective(e),
-            health: HealthSettings { interval: duration("health.interval") },
+            health: HealthSettings {
+                interval: duration("health.interval"),
+                slow_after: duration("health.slow-after"),
+            },
+            circuit_breaker: CircuitBreakerSettings::from_effective(e),
+            supervision: SupervisionSettings::from_effective(e),
+            journal_max_entries: count(e.integer("journal.max-entries")),
+            rate_limit: RateLimitSettings::from_effective(e),
         }
     }
+}
+
+/// A number whose zero stands for none.
+fn limit(number: u64) -> Option<NonZeroUsize> {
+    NonZeroUsize::new(count(number))
 }
 
 /// All ranges fit into 32 bits but that of sizes, which a 32-bit machine could not use anyway.

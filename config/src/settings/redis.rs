@@ -100,7 +100,7 @@ impl RedisSettings {
 }
 
 /// All ranges fit.
-fn small(number: u64) -> u32 {
+pub(super) fn small(number: u64) -> u32 {
     u32::try_from(count(number)).unwrap_or(u32::MAX)
 }
 

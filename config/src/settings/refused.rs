@@ -15,9 +15,10 @@ const CALL_TIME: &str = "a call is timed as a whole, sending and receiving; use 
 const URL: &str = "give host and port together as redis.url";
 const CLUSTER: &str =
     "give the URLs of the nodes as redis.url; several mean a Cluster, and so does redis.cluster-mode";
-const BREAKER: &str = "the circuit breaker comes with a later version";
+const DRIFT: &str = "a setting that changes by itself cannot be relied on: nobody could say afterwards how long a lock was meant to last, or why a queue was full; set the value";
+const BY_EVENTS: &str =
+    "there is nothing to set: a lock goes to the next in the commit that releases it, no worker looks for it";
 const DEADLOCKS: &str = "deadlock detection comes with a later version";
-const RATES: &str = "rate limits come with a later version";
 const FALLBACK: &str = "a second store beside the first comes with a later version";
 
 /// The first that fits tells the reason.
@@ -63,18 +64,40 @@ pub(crate) const REFUSED: &[Refused] = &[
         "tokens-file",
         "tokens come with a later version; until then serve a loopback address, or accept the risk with \"insecure\"",
     ),
-    refused("chaos", "fault endpoints come with a later version"),
-    refused("breaker", BREAKER),
-    refused("circuit-breaker", BREAKER),
     refused("deadlock*", DEADLOCKS),
-    refused("rate-limit*", RATES),
+    refused("auto-tuning", DRIFT),
+    refused("enable-adaptive-timeouts", DRIFT),
+    refused("adaptive-timeout*", DRIFT),
+    refused("timeout-auto-adjust", DRIFT),
+    refused("queue-size-auto-adjust", DRIFT),
+    refused("pool-size-auto-adjust", DRIFT),
+    refused("queue-batch-size", BY_EVENTS),
+    refused("queue-processing*", BY_EVENTS),
+    refused("queue-worker-count", BY_EVENTS),
+    refused("fallback*", FALLBACK),
     refused("boltdb", FALLBACK),
     refused("legacy*", FALLBACK),
 ];
 
 /// What settings are called in the design that users know, where the meaning is the same.
-pub(crate) const ALIASES: &[(&str, &str)] =
-    &[("redis.addr", "redis.url"), ("redis.address", "redis.url"), ("redis.timeout", "store-call-timeout")];
+pub(crate) const ALIASES: &[(&str, &str)] = &[
+    ("redis.addr", "redis.url"),
+    ("redis.address", "redis.url"),
+    ("redis.timeout", "store-call-timeout"),
+    ("enhanced-locking.enabled", "enabled"),
+    ("max-queue-size", "queue.max-size"),
+    ("queue-timeout", "queue.default-timeout"),
+    ("event-buffer-size", "events.ring-size"),
+    ("health-check-interval", "health.interval"),
+    ("enable-circuit-breaker", "circuit-breaker.enabled"),
+    ("breaker.enabled", "circuit-breaker.enabled"),
+    ("breaker.failure-threshold", "circuit-breaker.failure-threshold"),
+    ("breaker.success-threshold", "circuit-breaker.success-threshold"),
+    ("breaker.timeout", "circuit-breaker.timeout"),
+    ("breaker.window", "circuit-breaker.window"),
+    ("breaker.failure-percent", "circuit-breaker.failure-percent"),
+    ("breaker.min-calls", "circuit-breaker.min-calls"),
+];
 
 /// Variables with our prefix that the command line's clients read, and `LOCKKEEPER_CONFIG`, which names
 /// the settings file itself.

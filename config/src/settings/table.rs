@@ -36,8 +36,18 @@ const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'
     Setting { name, kind, default, help, secret: false, restart: true }
 }
 
+/// A setting whose change takes effect while the server runs.
+const fn live(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { restart: false, ..setting(name, kind, default, help) }
+}
+
 const fn secret(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
     Setting { secret: true, ..setting(name, kind, default, help) }
+}
+
+/// A number whose zero means that there is no limit.
+const fn limit(max: u64) -> Kind {
+    Kind::Integer { min: 0, max, zero: Some("no limit") }
 }
 
 const STORE: Kind = Kind::Word {
@@ -92,6 +102,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Bool,
         "false",
         "Serve an address that others can reach without tokens: everyone who reaches it can release any lock.",
+    ),
+    live(
+        "enabled",
+        Kind::Bool,
+        "true",
+        "Whether this instance grants locks. With `false` it drains, and goes on with renewals, releases and reads: the kill switch.",
+    ),
+    setting(
+        "chaos",
+        Kind::Bool,
+        "false",
+        "Serve the endpoints that kill actors and make the store fail: for tests of degraded service, never in production.",
     ),
     setting(
         "drain-timeout",
@@ -196,6 +218,24 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "15m",
         "The same for a lock reserved for a client that said it would be absent (`attended: false`).",
     ),
+    live(
+        "queue.max-tickets",
+        number(1, 10_000_000),
+        "1000000",
+        "The most tickets of all resources, as far as this instance knows; one more is answered 429 `queue_full`.",
+    ),
+    live(
+        "queue.max-tickets-per-namespace",
+        limit(10_000_000),
+        "0",
+        "The same for one namespace, so that one repository cannot take all places.",
+    ),
+    live(
+        "queue.max-tickets-per-client",
+        limit(10_000_000),
+        "0",
+        "The same for one client: its token's subject or, without tokens, its address.",
+    ),
     setting(
         "http.max-wait",
         time(Span::ZERO, secs(60)),
@@ -227,6 +267,30 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "20000",
         "The most clients that wait for a lock at once; one more is answered 503 `overloaded`.",
     ),
+    live(
+        "http.max-waiting-per-client",
+        limit(1_000_000),
+        "0",
+        "The most requests of one client that wait at once; one more is answered 429 `rate_limited`.",
+    ),
+    setting(
+        "http.body-timeout",
+        time(ms(100), minutes(10)),
+        "10s",
+        "How long a client may take to send a request's body; a slower one is cut off.",
+    ),
+    setting(
+        "http.send-timeout",
+        time(ms(100), minutes(10)),
+        "30s",
+        "How long a client may take to read what waits to be sent to it; a slower one is cut off.",
+    ),
+    setting(
+        "http.trusted-proxies",
+        Kind::Networks,
+        "",
+        "The proxies whose `X-Forwarded-For` is believed; from anyone else the client is the address that connected.",
+    ),
     setting(
         "events.ring-size",
         number(16, 1_000_000),
@@ -234,6 +298,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Events kept for streams that resume; older ones are answered 410 `events_gone`.",
     ),
     setting("events.max-subscribers", number(1, 100_000), "1000", "The most open event streams."),
+    live(
+        "events.max-subscribers-per-client",
+        limit(100_000),
+        "0",
+        "The most open event streams of one client; one more is answered 429 `rate_limited`.",
+    ),
     setting("actors.shards", cores(64), "0", "Threads over which the queues are spread."),
     setting(
         "actors.mailbox",
@@ -246,6 +316,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         time(ms(100), hours(1)),
         "10s",
         "How long a queue without work stays in memory.",
+    ),
+    setting(
+        "actors.max-commands",
+        number(1, 1_000_000),
+        "16384",
+        "Commands that may be in work at once; one more is answered 503 `overloaded`.",
     ),
     setting(
         "embedded.queue-size",
@@ -356,5 +432,96 @@ pub(crate) const SETTINGS: &[Setting] = &[
         time(ms(100), minutes(1)),
         "2s",
         "How often the store is asked whether it is well.",
+    ),
+    setting(
+        "health.slow-after",
+        time(ms(1), secs(59)),
+        "250ms",
+        "A store that takes longer than this to say that it is well counts as degraded; less than `store-call-timeout`.",
+    ),
+    setting(
+        "circuit-breaker.enabled",
+        Kind::Bool,
+        "true",
+        "Whether calls are answered at once, instead of tried, while the store keeps failing.",
+    ),
+    setting(
+        "circuit-breaker.failure-threshold",
+        number(1, 10_000),
+        "5",
+        "So many faults of the store in a row open the breaker.",
+    ),
+    setting(
+        "circuit-breaker.success-threshold",
+        number(1, 1000),
+        "2",
+        "So many good probes in a row close it again.",
+    ),
+    setting(
+        "circuit-breaker.timeout",
+        time(ms(100), minutes(10)),
+        "5s",
+        "How long it stays open before the store is probed again.",
+    ),
+    setting(
+        "circuit-breaker.window",
+        time(secs(1), minutes(10)),
+        "10s",
+        "Over how long the rate of faults is looked at.",
+    ),
+    setting(
+        "circuit-breaker.failure-percent",
+        Kind::Integer { min: 0, max: 100, zero: Some("not by rate") },
+        "50",
+        "So many per cent of faults within the window open it, too.",
+    ),
+    setting(
+        "circuit-breaker.min-calls",
+        number(1, 1_000_000),
+        "20",
+        "With fewer calls than this in the window the rate says nothing; at least `circuit-breaker.failure-threshold`.",
+    ),
+    setting(
+        "supervision.max-deaths",
+        number(1, 1_000_000),
+        "100",
+        "More deaths of actors than this within the window are a storm: nothing is granted until it is over.",
+    ),
+    setting(
+        "supervision.max-deaths-per-resource",
+        number(1, 1_000_000),
+        "10",
+        "More deaths of one resource's actor than this within the window, and its requests are refused for a while.",
+    ),
+    setting("supervision.window", time(ms(100), hours(1)), "10s", "Over how long deaths are counted."),
+    setting(
+        "supervision.calm",
+        time(ms(100), hours(1)),
+        "10s",
+        "How long no actor may die before a storm counts as over; and how long a resource's requests are refused.",
+    ),
+    setting(
+        "journal.max-entries",
+        number(1, 1_000_000),
+        "10000",
+        "The most releases that are kept to be carried out later while the store is away; one more is answered 503.",
+    ),
+    live(
+        "rate-limit.per-client",
+        limit(1_000_000),
+        "0",
+        "Requests a second that one client may make; more are answered 429 `rate_limited`.",
+    ),
+    live(
+        "rate-limit.burst",
+        Kind::Integer { min: 0, max: 1_000_000, zero: Some("as many as the rate gives in a second") },
+        "0",
+        "How many requests a client may make at once before its rate counts.",
+    ),
+    live(
+        "rate-limit.global",
+        limit(10_000_000),
+        "0",
+        "Requests a second that all clients together may make of this instance.",
     ),
 ];

@@ -29,6 +29,8 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
         &["trace", "off", "warn,lockkeeper_store=debug"],
     ),
     ("insecure", &["", "yes", "1", "True", "on"], &["true", "false"]),
+    ("enabled", &["", "no", "0", "False", "off"], &["true", "false"]),
+    ("chaos", &["", "yes", "1"], &["true", "false"]),
     ("drain-timeout", &["", "999ms", "10m1s", "10", "1d", "-1s"], &["1s", "10m"]),
     ("drain-delay", &["", "5m1s", "1", "-1s", "0"], &["0s", "5m"]),
     ("default-host", &["a\u{7f}"], &["", "github.com"]),
@@ -66,17 +68,30 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("queue.default-timeout", &["", "99ms", "168h1s", "10"], &["100ms", "168h"]),
     ("queue.abandon-after", &["", "99ms", "1h1s", "60"], &["100ms", "1h"]),
     ("queue.claim-within", &["", "99ms", "24h1s", "15"], &["100ms", "24h"]),
+    ("queue.max-tickets", &["", "0", "10000001", "many"], &["1", "10000000"]),
+    ("queue.max-tickets-per-namespace", &["", "10000001", "-1"], &["0", "10000000"]),
+    ("queue.max-tickets-per-client", &["", "10000001", "-1"], &["0", "10000000"]),
     ("http.max-wait", &["", "61s", "50", "-1s"], &["0s", "60s"]),
     ("http.workers", &["", "65", "-1", "auto"], &["0", "64"]),
     ("http.max-connections", &["", "15", "1000001", "many"], &["16", "1000000"]),
     ("http.keep-alive", &["", "999ms", "10m1s", "75"], &["1s", "10m"]),
     ("http.header-timeout", &["", "99ms", "61s", "5"], &["100ms", "1m"]),
     ("http.max-waiting", &["", "0", "1000001", "x"], &["1", "1000000"]),
+    ("http.max-waiting-per-client", &["", "1000001", "x"], &["0", "1000000"]),
+    ("http.body-timeout", &["", "99ms", "10m1s", "0s", "10"], &["100ms", "10m"]),
+    ("http.send-timeout", &["", "99ms", "10m1s", "0s", "30"], &["100ms", "10m"]),
+    (
+        "http.trusted-proxies",
+        &["localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.1,", "10.0.0.0/8/8", "*"],
+        &["", "10.0.0.7", "10.0.0.0/8, fd00::/8", "::1"],
+    ),
     ("events.ring-size", &["", "15", "1000001", "10k"], &["16", "1000000"]),
     ("events.max-subscribers", &["", "0", "100001", "x"], &["1", "100000"]),
+    ("events.max-subscribers-per-client", &["", "100001", "x"], &["0", "100000"]),
     ("actors.shards", &["", "65", "two"], &["0", "64"]),
     ("actors.mailbox", &["", "15", "65537", "x"], &["16", "65536"]),
     ("actors.rest-after", &["", "99ms", "1h1s", "10"], &["100ms", "1h"]),
+    ("actors.max-commands", &["", "0", "1000001", "x"], &["1", "1000000"]),
     ("embedded.queue-size", &["", "15", "65537", "99999999999999999999999"], &["16", "65536"]),
     ("embedded.batch-size", &["", "0", "4097", "x"], &["1", "4096"]),
     (
@@ -130,6 +145,22 @@ const CASES: &[(&str, &[&str], &[&str])] = &[
     ("redis.tls.cert-file", &["a\u{7}"], &["", "/etc/cert.pem"]),
     ("redis.tls.key-file", &["a\u{7}"], &["", "/etc/key.pem"]),
     ("health.interval", &["", "99ms", "61s", "2"], &["100ms", "1m"]),
+    ("health.slow-after", &["", "999us", "1m", "250"], &["1ms", "59s"]),
+    ("circuit-breaker.enabled", &["", "on", "1"], &["true", "false"]),
+    ("circuit-breaker.failure-threshold", &["", "0", "10001", "x"], &["1", "10000"]),
+    ("circuit-breaker.success-threshold", &["", "0", "1001", "x"], &["1", "1000"]),
+    ("circuit-breaker.timeout", &["", "99ms", "10m1s", "5"], &["100ms", "10m"]),
+    ("circuit-breaker.window", &["", "999ms", "10m1s", "10"], &["1s", "10m"]),
+    ("circuit-breaker.failure-percent", &["", "101", "50%", "0.5"], &["0", "100"]),
+    ("circuit-breaker.min-calls", &["", "0", "1000001", "x"], &["1", "1000000"]),
+    ("supervision.max-deaths", &["", "0", "1000001", "x"], &["1", "1000000"]),
+    ("supervision.max-deaths-per-resource", &["", "0", "1000001", "x"], &["1", "1000000"]),
+    ("supervision.window", &["", "99ms", "1h1s", "10"], &["100ms", "1h"]),
+    ("supervision.calm", &["", "99ms", "1h1s", "10"], &["100ms", "1h"]),
+    ("journal.max-entries", &["", "0", "1000001", "x"], &["1", "1000000"]),
+    ("rate-limit.per-client", &["", "1000001", "-1", "5/s"], &["0", "1000000"]),
+    ("rate-limit.burst", &["", "1000001", "-1"], &["0", "1000000"]),
+    ("rate-limit.global", &["", "10000001", "-1"], &["0", "10000000"]),
 ];
 
 /// The setting as YAML, its value in double quotes.
@@ -159,6 +190,16 @@ fn beside(name: &'static str) -> Vec<(&'static str, &'static str, &'static str)>
             ("settle-max", "1h"),
             ("settle-window", "250ms"),
         ]),
+        "queue.max-tickets-per-namespace" | "queue.max-tickets-per-client" => {
+            flags.push(("queue.max-tickets", "10000000"));
+        }
+        "http.max-waiting-per-client" => flags.push(("http.max-waiting", "1000000")),
+        "events.max-subscribers-per-client" => flags.push(("events.max-subscribers", "100000")),
+        "supervision.max-deaths-per-resource" => flags.push(("supervision.max-deaths", "1000000")),
+        "health.slow-after" => flags.push(("store-call-timeout", "1m")),
+        "circuit-breaker.failure-threshold" => flags.push(("circuit-breaker.min-calls", "10000")),
+        "circuit-breaker.min-calls" => flags.push(("circuit-breaker.failure-threshold", "1")),
+        "rate-limit.burst" => flags.push(("rate-limit.per-client", "1")),
         "redis.username" => flags.push(("redis.password", "x")),
         "redis.sentinel-username" => {
             flags.extend([("redis.sentinel", "m"), ("redis.sentinel-password", "x")])
@@ -227,8 +268,7 @@ fn values_of_another_shape_are_refused() {
             Some((section, name)) => format!("{section}: {{{name}: {value}}}\n"),
             None => format!("{}: {value}\n", setting.name),
         };
-        let list =
-            if setting.kind.is_list() { "has a mistake in URL 1 of 2" } else { "takes a single value" };
+        let list = if setting.kind.is_list() { "has a mistake in" } else { "takes a single value" };
         for (value, said) in [
             ("[1, 2]", list),
             ("{a: 1}", "takes a single value"),

@@ -2,6 +2,7 @@
 
 mod bad_values;
 mod dump;
+mod limits;
 mod names;
 mod redis;
 mod redis_rules;

@@ -13,7 +13,9 @@ fn an_unknown_name_in_the_file_is_refused_with_a_suggestion() {
             "data_dir: x\n",
             "data_dir (lockkeeper.yaml:1:1): there is no such setting; did you mean \"data-dir\"?",
         ),
-        ("max-queue-size: 5\n", "did you mean \"queue.max-size\"?"),
+        ("max-size-queue: 5\n", "did you mean \"queue.max-size\"?"),
+        ("rate-limits:\n  per-client: 5\n", "did you mean \"rate-limit\"?"),
+        ("breaker:\n  failures: 5\n", "breaker.failures (lockkeeper.yaml:2:3): there is no such setting"),
         ("max-wait: 5s\n", "did you mean \"http.max-wait\"?"),
         (
             "http:\n  max_wait: 5s\n",
@@ -76,15 +78,17 @@ fn settings_of_other_versions_are_refused_by_name() {
         ("enable-lock-caching: true\n", "enable-lock-caching", "granted twice"),
         ("lock-cache-ttl: 5m\n", "lock-cache-ttl", "granted twice"),
         ("tokens-file: hunter2\n", "tokens-file", "tokens come with a later version"),
-        ("chaos: true\n", "chaos", "fault endpoints come with a later version"),
         ("key-prefix: lk\n", "key-prefix", "did you mean \"redis.key-prefix\"?"),
-        ("breaker:\n  failures: 5\n", "breaker", "the circuit breaker comes"),
         ("deadlock-timeout: 0s\n", "deadlock-timeout", "deadlock detection comes"),
         ("deadlock:\n  check-interval: 15s\n", "deadlock", "deadlock detection comes"),
-        ("rate-limits:\n  per-owner: 5\n", "rate-limits", "rate limits come"),
+        ("auto-tuning:\n  enabled: true\n", "auto-tuning", "cannot be relied on"),
+        ("enable-adaptive-timeouts: true\n", "enable-adaptive-timeouts", "cannot be relied on"),
+        ("adaptive-timeout-factor: 1.5\n", "adaptive-timeout-factor", "cannot be relied on"),
+        ("fallback-enabled: true\n", "fallback-enabled", "comes with a later version"),
+        ("queue-processing-interval: 500ms\n", "queue-processing-interval", "nothing to set"),
         (
-            "enhanced-locking:\n  enabled: true\n  redis:\n    password: hunter2\n",
-            "enhanced-locking",
+            "enhanced-locking.redis:\n  password: hunter2\n",
+            "enhanced-locking.redis",
             "come as aliases with a later version",
         ),
         ("locking:\n  enhanced:\n    enabled: true\n", "locking", "come as aliases with a later version"),
@@ -99,31 +103,58 @@ fn settings_of_other_versions_are_refused_by_name() {
 
 #[test]
 fn their_variables_and_flags_too() {
-    for variable in [
-        "LOCKKEEPER_TOKENS_FILE",
-        "LOCKKEEPER_CHAOS",
-        "LOCKKEEPER_DEADLOCK_TIMEOUT",
-        "LOCKKEEPER_ENHANCED_LOCKING__ENABLED",
-        "LOCKKEEPER_RATE_LIMITS__PER_OWNER",
-    ] {
+    for variable in
+        ["LOCKKEEPER_TOKENS_FILE", "LOCKKEEPER_DEADLOCK_TIMEOUT", "LOCKKEEPER_ENHANCED_LOCKING__BACKEND"]
+    {
         let problems = wrong("", &[(variable, "hunter2")], &[]);
         let [problem] = &problems[..] else { panic!("{variable}: {problems:?}") };
         assert!(problem.contains(&format!("(environment {variable}): ")), "{problem}");
         assert!(problem.contains("later version") && !problem.contains("hunter2"), "{problem}");
     }
     let flags = [
-        ("breaker.failures", "5", "--set breaker.failures"),
+        ("fallback-threshold", "5", "--set fallback-threshold"),
         ("tokens-file", "t.yaml", "--tokens-file"),
-        ("chaos", "true", "--chaos"),
+        ("deadlock-timeout", "1s", "--set deadlock-timeout"),
     ];
     let problems = wrong("", &[], &flags);
     assert_eq!(problems.len(), 3, "{problems:#?}");
-    for (problem, spelling) in problems.iter().zip(["--set breaker.failures", "--tokens-file", "--chaos"]) {
+    for (problem, spelling) in
+        problems.iter().zip(["--set fallback-threshold", "--tokens-file", "--set deadlock-timeout"])
+    {
         assert!(
             problem.contains(&format!("({spelling}): ")) && problem.contains("later version"),
             "{problem}"
         );
     }
+}
+
+#[test]
+fn names_of_the_design_that_mean_the_same_are_taken() {
+    for (file, of) in [
+        ("enhanced-locking:\n  enabled: false\n", "enabled"),
+        ("max-queue-size: 5\n", "queue.max-size"),
+        ("queue-timeout: 5m\n", "queue.default-timeout"),
+        ("event-buffer-size: 5000\n", "events.ring-size"),
+        ("health-check-interval: 30s\n", "health.interval"),
+        ("enable-circuit-breaker: false\n", "circuit-breaker.enabled"),
+        ("breaker:\n  timeout: 30s\n", "circuit-breaker.timeout"),
+    ] {
+        let loaded = try_load(file, &[], &[]).unwrap_or_else(|problems| panic!("{file}: {problems}"));
+        assert_ne!(loaded.effective.source(of), Some(&crate::Source::Default), "{file}");
+    }
+    let settings = try_load("", &[("LOCKKEEPER_ENHANCED_LOCKING__ENABLED", "false")], &[]).unwrap().settings;
+    assert!(!settings.enabled);
+    // The rest of the tree is refused, each at its place, and so is saying the same thing twice.
+    let file = "enhanced-locking:\n  enabled: true\n  backend: redis\n  redis:\n    password: hunter2\n";
+    let problems = wrong(file, &[], &[]);
+    let starts =
+        ["enhanced-locking.backend (lockkeeper.yaml:3:3)", "enhanced-locking.redis (lockkeeper.yaml:4:3)"];
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    for (problem, start) in problems.iter().zip(starts) {
+        assert!(problem.starts_with(start) && problem.contains("later version"), "{problem}");
+    }
+    let twice = wrong("enabled: true\nenhanced-locking:\n  enabled: true\n", &[], &[]);
+    assert!(twice.len() == 1 && twice[0].contains("is given a second time"), "{twice:?}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::{FILE, try_load};
 use crate::settings::SCHEMA;
 use crate::{
-    ConfigFile, Environment, Inputs, Kind, Settings, StoreKind, default_file, describe, load, markdown_table,
-    yaml,
+    ConfigFile, Environment, Inputs, Kind, RateLimitSettings, Settings, StoreKind, default_file, describe,
+    load, markdown_table, yaml,
 };
 
 const BEGIN: &str = "<!-- generated from the table in config/src/settings/table.rs: begin -->\n";
@@ -134,6 +134,16 @@ fn defaults_that_matter_to_operation() {
     assert_eq!(settings.presence_lease.as_secs(), 15);
     assert_eq!(settings.redis.key_prefix, "lk");
     assert_eq!(settings.redis.min_replicas, 0);
+    assert!(settings.enabled && !settings.chaos);
+    let breaker = settings.circuit_breaker.unwrap();
+    assert_eq!((breaker.failure_threshold, breaker.success_threshold), (5, 2));
+    assert_eq!((breaker.timeout.as_secs(), breaker.window.as_secs()), (5, 10));
+    assert_eq!((breaker.failure_percent, breaker.min_calls), (50, 20));
+    assert_eq!(settings.health.slow_after.as_millis(), 250);
+    assert_eq!((settings.supervision.max_deaths, settings.supervision.max_deaths_per_resource), (100, 10));
+    assert_eq!(settings.rate_limit, RateLimitSettings::default());
+    assert_eq!((settings.queue.max_tickets, settings.queue.max_tickets_per_namespace), (1_000_000, None));
+    assert_eq!((settings.journal_max_entries, settings.actors.max_commands), (10_000, 16_384));
     // One instance with one clock needs none.
     assert_eq!(settings.lease_grace.as_micros(), 0);
 }

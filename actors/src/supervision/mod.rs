@@ -1,0 +1,192 @@
+//! Supervision: who died, how often, and what follows from it.
+//!
+//! It is kept outside of all actors. A resident that dies is made again at once. If a kind of actor
+//! dies more often than its budget allows, that is a *storm*: nothing is granted, and the dead are
+//! made again at most once every [`PAUSE_IN_STORM`], so that nothing runs hot; it is over when
+//! nobody of the kind died for `calm`. A resource whose own actor panics too often is *quarantined*
+//! for `calm`: its requests are refused, and nothing else is affected. A command that was in work
+//! each time its actor panicked is answered after [`DEATHS_PER_COMMAND_MAX`] of them.
+//!
+//! Whoever kills an actor from outside (a test, an operator with `--chaos`) does not spend the
+//! budget of a resource or of a command: only panics in the handling of messages tell of those.
+
+mod budget;
+
+use crate::resident::Kill;
+use crate::service::{Hindrance, Service};
+use budget::Budget;
+use lockkeeper_core::Timestamp;
+use lockkeeper_telemetry::metrics;
+use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::options::Supervision as Settings;
+
+/// In a storm a dead resident is made again after this.
+pub(crate) const PAUSE_IN_STORM: Duration = Duration::from_secs(1);
+
+/// The kind of the actors that own one resource each.
+pub(crate) const QUEUE: &str = "queue";
+
+/// An actor that must always be there, as its supervision sees it.
+pub(crate) trait Supervised: Send + Sync {
+    /// By which it is known, and killed.
+    fn name(&self) -> &str;
+    /// With whom it shares a budget.
+    fn kind(&self) -> &'static str;
+    /// Does it take messages?
+    fn is_alive(&self) -> bool;
+    /// How often it was made again, and when it died last.
+    fn deaths(&self) -> (u64, Option<Timestamp>);
+    /// Makes it again if it is dead and may be.
+    fn revive(&self);
+    /// False when it could not be told.
+    fn kill(&self, how: Kill) -> bool;
+}
+
+/// What is known of one actor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActorStatus {
+    /// Its name.
+    pub name: String,
+    /// With whom it shares a budget of deaths.
+    pub kind: &'static str,
+    /// Does it take messages?
+    pub alive: bool,
+    /// How often it was made again.
+    pub restarts: u64,
+    /// When it died last, by the store's clock.
+    pub last_death: Option<Timestamp>,
+    /// Its kind dies too often: nothing is granted.
+    pub unstable: bool,
+}
+
+/// The deaths of all actors.
+pub(crate) struct Supervision {
+    settings: Settings,
+    begun: Instant,
+    residents: RwLock<Vec<Weak<dyn Supervised>>>,
+    kinds: Mutex<BTreeMap<&'static str, Kind>>,
+}
+
+struct Kind {
+    budget: Budget,
+    last: Duration,
+    unstable: bool,
+}
+
+impl Supervision {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, begun: Instant::now(), residents: RwLock::default(), kinds: Mutex::default() }
+    }
+
+    /// The clock of all budgets.
+    pub(crate) fn clock(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// From now on it is known by its name, and watched.
+    pub(crate) fn add(&self, resident: Weak<dyn Supervised>, kind: &'static str) {
+        self.residents.write().push(resident);
+        metrics().actors_unstable(kind, false);
+    }
+
+    /// All residents that there are.
+    pub(crate) fn residents(&self) -> Vec<Arc<dyn Supervised>> {
+        self.residents.read().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// A resident by its name.
+    pub(crate) fn resident(&self, name: &str) -> Option<Arc<dyn Supervised>> {
+        self.residents.read().iter().filter_map(Weak::upgrade).find(|resident| resident.name() == name)
+    }
+
+    /// How all residents stand.
+    pub(crate) fn actors(&self) -> Vec<ActorStatus> {
+        let status = |resident: Arc<dyn Supervised>| {
+            let (restarts, last_death) = resident.deaths();
+            ActorStatus {
+                name: resident.name().to_owned(),
+                kind: resident.kind(),
+                alive: resident.is_alive(),
+                restarts,
+                last_death,
+                unstable: self.is_unstable(resident.kind()),
+            }
+        };
+        self.residents().into_iter().map(status).collect()
+    }
+
+    /// Does this kind die too often?
+    pub(crate) fn is_unstable(&self, kind: &str) -> bool {
+        self.kinds.lock().get(kind).is_some_and(|kind| kind.unstable)
+    }
+
+    /// An actor of this kind died.
+    pub(crate) fn died(&self, kind: &'static str, service: &Service, now: Timestamp) {
+        self.died_at(kind, service, now, self.clock());
+    }
+
+    fn died_at(&self, kind: &'static str, service: &Service, now: Timestamp, clock: Duration) {
+        let settings = self.settings;
+        let mut kinds = self.kinds.lock();
+        let state = kinds.entry(kind).or_insert_with(|| Kind {
+            budget: Budget::new(settings.deaths_max, settings.window),
+            last: clock,
+            unstable: false,
+        });
+        state.last = clock;
+        if state.budget.died(clock) && !std::mem::replace(&mut state.unstable, true) {
+            metrics().actors_unstable(kind, true);
+            tracing::error!(
+                kind,
+                deaths = state.budget.deaths(clock),
+                within = ?settings.window,
+                "actors of this kind die too often: nothing is granted until it is calm"
+            );
+            self.tell(&kinds, service, now);
+        }
+    }
+
+    /// Ends the storms of kinds that are calm. Called by the watchdog.
+    pub(crate) fn look(&self, service: &Service, now: Timestamp) {
+        self.look_at(service, now, self.clock());
+    }
+
+    fn look_at(&self, service: &Service, now: Timestamp, clock: Duration) {
+        let mut kinds = self.kinds.lock();
+        let mut changed = false;
+        for (kind, state) in kinds.iter_mut() {
+            if state.unstable && clock.saturating_sub(state.last) >= self.settings.calm {
+                state.unstable = false;
+                changed = true;
+                metrics().actors_unstable(kind, false);
+                tracing::info!(kind, calm = ?self.settings.calm, "actors of this kind do not die any more");
+            }
+        }
+        if changed {
+            self.tell(&kinds, service, now);
+        }
+    }
+
+    fn tell(&self, kinds: &BTreeMap<&'static str, Kind>, service: &Service, now: Timestamp) {
+        let unstable: Vec<&str> =
+            kinds.iter().filter(|(_, state)| state.unstable).map(|(kind, _)| *kind).collect();
+        if unstable.is_empty() {
+            return service.clear(Hindrance::Storm, now);
+        }
+        let Settings { deaths_max, window, calm, .. } = self.settings;
+        let reason = format!(
+            "actors of the kind {} died more than {deaths_max} times within {window:?}; \
+             granted again after {calm:?} without a death of them",
+            unstable.join(", ")
+        );
+        service.hinder(Hindrance::Storm, reason, now);
+    }
+}
