@@ -10,7 +10,7 @@ use lockkeeper_telemetry::metrics;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 /// Why an instance does not grant. In the order in which an operator wants to hear of them.
@@ -152,6 +152,10 @@ pub(crate) struct Service {
     log: Arc<EventLog>,
     store_trusted: AtomicBool,
     may_grant: watch::Sender<bool>,
+    /// Told at every change of what hinders it.
+    changes: watch::Sender<()>,
+    /// How many accepted releases are not carried out yet.
+    releases: Arc<AtomicUsize>,
 }
 
 impl Service {
@@ -165,7 +169,15 @@ impl Service {
             log,
             store_trusted: AtomicBool::new(true),
             may_grant: watch::Sender::new(true),
+            changes: watch::Sender::new(()),
+            releases: Arc::default(),
         }
+    }
+
+    /// When the store comes back and so many releases are pending, these come first.
+    pub(crate) fn after_releases(mut self, pending: Arc<AtomicUsize>) -> Self {
+        self.releases = pending;
+        self
     }
 
     /// From now on this hinders it; or, if it did already, for this reason.
@@ -188,10 +200,21 @@ impl Service {
 
     fn change(&self, now: Timestamp, change: impl FnOnce(&mut BTreeMap<Hindrance, (Timestamp, String)>)) {
         let mut state = self.state.write();
+        let concerns_store = |hindered: &BTreeMap<Hindrance, _>| hindered.keys().any(|what| what.concerns_store());
+        let was_trusted = !concerns_store(&state.hindered);
         change(&mut state.hindered);
+        let trusted = !concerns_store(&state.hindered);
+        let releases = self.releases.load(Ordering::Acquire);
+        if releases > 0 && !(was_trusted && trusted) {
+            // In the same step: nothing is granted between the store's return and the releases.
+            let reason = format!("{releases} releases that were accepted while the store was away come first");
+            match state.hindered.get_mut(&Hindrance::Journal) {
+                Some((_, known)) => *known = reason,
+                None => drop(state.hindered.insert(Hindrance::Journal, (now, reason))),
+            }
+        }
         let first = state.hindered.first_key_value().map(|(what, (_, reason))| (*what, reason.clone()));
         let (before, after) = (state.phase, Phase::of(first.as_ref().map(|(what, _)| *what)));
-        let trusted = !state.hindered.keys().any(|what| what.concerns_store());
         self.store_trusted.store(trusted, Ordering::Release);
         if before != after {
             state.phase = after;
@@ -213,6 +236,17 @@ impl Service {
         // Told while the state is locked: nobody hears of an older change after a newer one.
         let granting = state.hindered.is_empty();
         self.may_grant.send_if_modified(|may| std::mem::replace(may, granting) != granting);
+        self.changes.send_replace(());
+    }
+
+    /// Follows every change of what hinders it.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Does this hinder it?
+    pub(crate) fn is_hindered_by(&self, what: Hindrance) -> bool {
+        self.state.read().hindered.contains_key(&what)
     }
 
     /// May anything be granted now?
@@ -273,6 +307,29 @@ mod tests {
         assert!(service.may_grant() && service.is_store_trusted());
         // Granting, hold-only, draining, hold-only, granting.
         assert_eq!(log.last(), 4);
+    }
+
+    #[test]
+    fn releases_that_are_pending_come_between_the_store_and_grants() {
+        let pending = Arc::new(AtomicUsize::new(0));
+        let service = Service::new(Arc::new(EventLog::new("me", 16)), at(1)).after_releases(Arc::clone(&pending));
+        service.hinder(Hindrance::Store, "no answer", at(2));
+        pending.store(2, Ordering::Release);
+        service.clear(Hindrance::Store, at(3));
+        assert!(service.is_store_trusted() && !service.may_grant());
+        assert_eq!(service.status().hindered[0].by, Hindrance::Journal);
+        // It goes away again before they were carried out.
+        service.hinder(Hindrance::Breaker, "open", at(4));
+        service.clear(Hindrance::Journal, at(4));
+        assert!(service.is_hindered_by(Hindrance::Journal), "not while the store is away");
+        service.clear(Hindrance::Breaker, at(5));
+        assert!(!service.may_grant());
+        service.clear(Hindrance::Journal, at(6));
+        assert!(service.may_grant());
+        // A release that came while the store was trusted stops nobody.
+        service.hinder(Hindrance::Storm, "storm", at(7));
+        service.clear(Hindrance::Storm, at(7));
+        assert!(service.may_grant());
     }
 
     #[tokio::test]

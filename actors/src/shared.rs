@@ -5,6 +5,7 @@ use crate::admission::Admission;
 use crate::events::EventLog;
 use crate::events::Occurrence;
 use crate::health::HealthState;
+use crate::journal::Journal;
 use crate::options::Options;
 use crate::queue_actor::QueueActor;
 use crate::replica::{GreatestToken, ReplicaState};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) supervision: Supervision,
     pub(crate) tally: Tally,
     pub(crate) admission: Admission,
+    pub(crate) journal: Journal,
     pub(crate) replica: ReplicaState,
     pub(crate) tokens: GreatestToken,
     opened_at: AtomicU64,
@@ -53,13 +55,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(store: Arc<dyn Store>, options: Options) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, options: Options, journal: Journal) -> Self {
         let opened_at = store.now();
         let log = Arc::new(EventLog::new(&options.instance, options.event_ring));
         Self {
             view: View::new(store.shared().is_some()),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
-            service: Service::new(Arc::clone(&log), opened_at),
+            service: Service::new(Arc::clone(&log), opened_at).after_releases(journal.counter()),
+            journal,
             supervision: Supervision::new(options.supervision),
             log,
             health: HealthState::new(opened_at, store.shared().is_some()),

@@ -469,7 +469,7 @@ fn the_random_commands_reach_every_corner() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut ends, mut dues, mut deletions) = (std::collections::HashSet::new(), 0, 0);
-    for round in 0..400 {
+    for round in 0..640 {
         let (strategy, rules) = if round % 8 == 0 {
             (turns(moments(), contention(), 300).boxed(), patient())
         } else {
