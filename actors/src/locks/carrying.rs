@@ -99,7 +99,7 @@ impl Locks {
                     () = tokio::time::sleep_until(until) => {}
                     () = async {
                         shared.drained().await;
-                        let spread = shared.options.drain_spread;
+                        let spread = shared.tunables().drain_spread;
                         tokio::time::sleep(spread.mul_f64(rand::random::<f64>())).await;
                     } => {}
                 }
@@ -166,7 +166,7 @@ impl Locks {
     }
 
     pub(super) fn take_waiting_place(&self) -> Result<WaitingPlace<'_>, Failure> {
-        let limit = self.shared().options.max_waiting;
+        let limit = self.shared().tunables().waiting_max;
         let waiting = &self.inner.waiting;
         if waiting.fetch_add(1, Ordering::Relaxed) >= limit {
             waiting.fetch_sub(1, Ordering::Relaxed);
