@@ -50,6 +50,6 @@ pub use replica::ReplicaStatus;
 pub use resident::Kill;
 pub use service::{Hindered, Hindrance, Phase, ServiceStatus};
 pub use statistics::Statistics;
-pub use supervision::ActorStatus;
+pub use supervision::{ActorStatus, Quarantined};
 pub use system::{StartError, System};
 pub use tunables::Tunables;
