@@ -10,7 +10,10 @@
 //! | coordinator | queue actor | `Submit`, `Rest` |
 //! | queue actor | [`view::View`], calendar, [`events::EventLog`] | what became durable |
 //! | reaper | queue actor | `Submit(Settle)`: time has something to say |
-//! | queue actor | health | a store that failed (probe it now) |
+//! | guarded store | health | a store that failed (probe it now) |
+//! | guarded store | breaker | `Faulted`: a call that the store failed |
+//! | health | breaker | `Probed`: how a probe of the store ended |
+//! | breaker | health | it is half-open (probe now) |
 //! | follower | queue actor, view | `Follow`: what another instance committed; `SeenInStore`: a newer version is there |
 //! | custodian | follower's part | partitions that must be compared; sealed ones it writes back and opens itself |
 //! | doors | event hub | `Subscribe` |
@@ -21,10 +24,12 @@
 
 mod admission;
 pub mod answer;
+mod breaker;
 mod coordinator;
 mod deadlines;
 pub mod engine;
 pub mod events;
+mod guarded;
 mod health;
 mod locks;
 mod options;
@@ -43,7 +48,8 @@ mod tunables;
 pub mod view;
 
 pub use answer::{Answer, Failure, RETRY_AFTER};
-pub use health::Health;
+pub use breaker::BreakerStatus;
+pub use health::{BackendState, Health, PROBES_KEPT, Probe};
 pub use locks::{AcquireRequest, Locks, fresh_nonce};
 pub use options::{BreakerOptions, Options, Presence, Supervision};
 pub use replica::ReplicaStatus;

@@ -1,5 +1,6 @@
 //! Building the actors: reads the store, starts arbiters and residents, gives out the handle.
 
+use crate::breaker::BreakerActor;
 use crate::coordinator::Coordinator;
 use crate::events::EventHub;
 use crate::health::HealthActor;
@@ -87,6 +88,14 @@ impl System {
             kept.push(Resident::start(&shared, "custodian", control.clone(), mailbox, move || {
                 Custodian::new(Arc::clone(&of))
             }));
+        }
+        if let Some(gate) = shared.breaker.clone() {
+            let (of, moved) = (Arc::clone(&shared), Arc::clone(&gate));
+            let breaker = Resident::start(&shared, "breaker", control.clone(), mailbox, move || {
+                BreakerActor::new(Arc::clone(&of), Arc::clone(&moved))
+            });
+            gate.is_moved_by(&breaker);
+            kept.push(breaker);
         }
         let of = Arc::clone(&shared);
         kept.push(Resident::start(&shared, "health", control, mailbox, move || {

@@ -2,9 +2,11 @@
 
 use super::{Locks, span};
 use crate::answer::Failure;
+use crate::breaker::BreakerStatus;
 use crate::events::{EventLog, LoggedEvent, Subscribe, SubscribeError, Subscription};
-use crate::health::Health;
+use crate::health::{Health, Probe};
 use crate::replica::ReplicaStatus;
+use crate::service::ServiceStatus;
 use crate::view::View;
 use futures_util::TryStreamExt;
 use lockkeeper_core::{Document, Partition, ResourceId, Timestamp};
@@ -73,6 +75,9 @@ impl Locks {
     pub(super) async fn catch_up(&self, partition: Option<Partition>) -> Result<(), Failure> {
         let shared = self.shared();
         let Some(store) = shared.store.shared() else { return Ok(()) };
+        if let Some(breaker) = &shared.breaker {
+            breaker.pass()?;
+        }
         let partitions = match partition {
             Some(partition) => vec![partition],
             None => crate::replica::all().collect(),
@@ -118,6 +123,24 @@ impl Locks {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared().health.get()
+    }
+
+    /// The last probes of the store, the newest first; at most [`crate::PROBES_KEPT`].
+    #[must_use]
+    pub fn probes(&self) -> Vec<Probe> {
+        self.shared().health.probes()
+    }
+
+    /// How the store's circuit breaker stands; `None`: there is none.
+    #[must_use]
+    pub fn breaker(&self) -> Option<BreakerStatus> {
+        self.shared().breaker.as_ref().map(|breaker| breaker.status())
+    }
+
+    /// May this instance grant, and if not, why?
+    #[must_use]
+    pub fn service(&self) -> ServiceStatus {
+        self.shared().service.status()
     }
 
     /// The event log.
