@@ -38,6 +38,7 @@ impl Bench {
             now: self.now,
             opened_at: Timestamp::ZERO,
             retried: false,
+            granting: true,
             rules: &self.rules,
             presence: &Nobody,
         };

@@ -8,6 +8,7 @@ mod cli;
 mod contract;
 mod durability;
 mod loss_model;
+mod operations;
 mod readme;
 mod redis;
 mod serving;

@@ -1,5 +1,6 @@
 //! What comes back to whoever asked, and the ways in which nothing does.
 
+use crate::service::Phase;
 use lockkeeper_core::{Refusal, Reply, Resource, Timestamp};
 use lockkeeper_store::StoreError;
 use std::sync::Arc;
@@ -16,12 +17,78 @@ pub struct Answer {
     pub outcome: Result<Reply, Refusal>,
 }
 
+/// A copy of what the store had, told while the store cannot be asked.
+#[derive(Clone, Debug)]
+pub struct Unconfirmed {
+    /// Of which resource.
+    pub resource: Arc<Resource>,
+    /// What the copy says: a lock, or where a ticket stands.
+    pub reply: Reply,
+    /// The store's clock as far as it is known.
+    pub now: Timestamp,
+    /// What the store had then is in it.
+    pub as_of: Timestamp,
+}
+
+/// What is known of a lock or ticket.
+#[derive(Clone, Debug)]
+pub enum Sight {
+    /// The store confirmed it.
+    Confirmed(Answer),
+    /// The store cannot be asked.
+    Unconfirmed(Unconfirmed),
+}
+
+/// What became of a release.
+#[derive(Clone, Debug)]
+pub enum Released {
+    /// It was carried out, or refused.
+    Now(Answer),
+    /// The store cannot be asked. It is kept, durably, and carried out when the store is back, unless
+    /// the lock was renewed or re-entered meanwhile.
+    Pending(Unconfirmed),
+}
+
+impl Released {
+    /// The answer, if it was not put off.
+    #[must_use]
+    pub fn now(self) -> Option<Answer> {
+        match self {
+            Self::Now(answer) => Some(answer),
+            Self::Pending(_) => None,
+        }
+    }
+}
+
+/// The service only protects what is held: why, and what is known of the lock that was asked of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldOnly {
+    /// What this instance does now, or what there is to do about this resource.
+    pub phase: Phase,
+    /// Why, in words.
+    pub reason: String,
+    /// The lock that was asked of, as it was last known.
+    pub lease: Option<LastLease>,
+}
+
+/// A lease as it was last known to be: what was asked now has not changed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastLease {
+    /// When it ends; `None`: it does not end by itself.
+    pub expires_at: Option<Timestamp>,
+    /// When it was so.
+    pub as_of: Timestamp,
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The store cannot be used; nothing was granted.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store cannot be trusted, or releases that it missed come first; nothing was changed.
+    #[error("{}", .0.reason)]
+    HoldOnly(Box<HoldOnly>),
     /// A limit was reached; nothing was granted.
     #[error("overloaded: {what} (limit {limit})")]
     Overloaded {
@@ -50,7 +117,7 @@ impl Failure {
     #[must_use]
     pub fn of_repetition(self) -> Self {
         match self {
-            Self::Unavailable(_) | Self::Overloaded { .. } | Self::ShuttingDown => {
+            Self::Unavailable(_) | Self::HoldOnly(_) | Self::Overloaded { .. } | Self::ShuttingDown => {
                 Self::OutcomeUnknown(self.to_string())
             }
             other => other,

@@ -1,4 +1,4 @@
-//! Who decides and who carries: queue actors, coordinators, event hub, reaper, health.
+//! Who decides and who carries: queue actors, coordinators, event hub, reaper, health, journal.
 //!
 //! An acquire travels: door → [`Locks`] → coordinator (only if the resource has no actor yet) →
 //! queue actor → core document → store, and back the same way.
@@ -10,9 +10,14 @@
 //! | coordinator | queue actor | `Submit`, `Rest` |
 //! | queue actor | [`view::View`], calendar, [`events::EventLog`] | what became durable |
 //! | reaper | queue actor | `Submit(Settle)`: time has something to say |
-//! | queue actor | health | a store that failed (probe it now) |
+//! | guarded store | health | a store that failed (probe it now) |
+//! | guarded store | breaker | `Faulted`: a call that the store failed |
+//! | health | breaker | `Probed`: how a probe of the store ended |
+//! | breaker | health | it is half-open (probe now) |
 //! | follower | queue actor, view | `Follow`: what another instance committed; `SeenInStore`: a newer version is there |
 //! | custodian | follower's part | partitions that must be compared; sealed ones it writes back and opens itself |
+//! | [`Locks`] | journal's writer | releases that are accepted while the store is away |
+//! | journal | queue actor | `Submit`: those releases, when the store is back |
 //! | doors | event hub | `Subscribe` |
 //!
 //! What happens to messages of a dead actor: the channels of the waiting clients close, and
@@ -21,11 +26,14 @@
 
 mod admission;
 pub mod answer;
+mod breaker;
 mod coordinator;
 mod deadlines;
 pub mod engine;
 pub mod events;
+mod guarded;
 mod health;
+mod journal;
 mod locks;
 mod options;
 mod queue_actor;
@@ -42,14 +50,16 @@ mod system;
 mod tunables;
 pub mod view;
 
-pub use answer::{Answer, Failure, RETRY_AFTER};
-pub use health::Health;
+pub use answer::{Answer, Failure, HoldOnly, LastLease, RETRY_AFTER, Released, Sight, Unconfirmed};
+pub use breaker::BreakerStatus;
+pub use health::{BackendState, Health, PROBES_KEPT, Probe};
+pub use journal::JournalError;
 pub use locks::{AcquireRequest, Locks, fresh_nonce};
 pub use options::{BreakerOptions, Options, Presence, Supervision};
 pub use replica::ReplicaStatus;
 pub use resident::Kill;
 pub use service::{Hindered, Hindrance, Phase, ServiceStatus};
 pub use statistics::Statistics;
-pub use supervision::ActorStatus;
+pub use supervision::{ActorStatus, Quarantined};
 pub use system::{StartError, System};
 pub use tunables::Tunables;

@@ -2,6 +2,7 @@
 
 use lockkeeper_core::Rules;
 use lockkeeper_store::shared::InstanceRecord;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct Options {
     pub answer_timeout: Duration,
     /// How many clients may wait for a grant at the same time.
     pub max_waiting: usize,
+    /// The most tickets of all resources, as far as this instance knows.
+    pub tickets_max: usize,
+    /// The most tickets of one namespace; `None`: no limit of its own.
+    pub tickets_per_namespace_max: Option<NonZeroUsize>,
     /// Over how long waiting clients are let go when the server is about to stop, so that they do
     /// not all come to its neighbours at once.
     pub drain_spread: Duration,
@@ -133,6 +138,8 @@ impl Default for Options {
             answer_max_age: Duration::from_secs(1),
             answer_timeout: Duration::from_secs(5),
             max_waiting: 20_000,
+            tickets_max: 1_000_000,
+            tickets_per_namespace_max: None,
             drain_spread: Duration::from_secs(3),
             event_ring: 10_000,
             event_subscribers: 1_000,

@@ -112,7 +112,6 @@ impl QueueActor {
                     |result, actor, ctx| {
                         actor.guarded(ctx, |actor, ctx| {
                             let failed = result.is_err();
-                            actor.shared.health.note(result.as_ref().err());
                             let now = actor.shared.store.now_in(actor.id.partition());
                             actor.engine.loaded(result, now);
                             actor.reconcile();
@@ -131,7 +130,6 @@ impl QueueActor {
                     move |result, actor, ctx| {
                         actor.guarded(ctx, |actor, ctx| {
                             recorder::commit(actor.shared.store.name(), &result, begun.elapsed());
-                            actor.shared.health.note(result.as_ref().err());
                             actor.committed(result);
                             actor.reconcile();
                             actor.step(ctx);

@@ -200,14 +200,16 @@ impl Service {
 
     fn change(&self, now: Timestamp, change: impl FnOnce(&mut BTreeMap<Hindrance, (Timestamp, String)>)) {
         let mut state = self.state.write();
-        let concerns_store = |hindered: &BTreeMap<Hindrance, _>| hindered.keys().any(|what| what.concerns_store());
+        let concerns_store =
+            |hindered: &BTreeMap<Hindrance, _>| hindered.keys().any(|what| what.concerns_store());
         let was_trusted = !concerns_store(&state.hindered);
         change(&mut state.hindered);
         let trusted = !concerns_store(&state.hindered);
         let releases = self.releases.load(Ordering::Acquire);
         if releases > 0 && !(was_trusted && trusted) {
             // In the same step: nothing is granted between the store's return and the releases.
-            let reason = format!("{releases} releases that were accepted while the store was away come first");
+            let reason =
+                format!("{releases} releases that were accepted while the store was away come first");
             match state.hindered.get_mut(&Hindrance::Journal) {
                 Some((_, known)) => *known = reason,
                 None => drop(state.hindered.insert(Hindrance::Journal, (now, reason))),
@@ -237,6 +239,11 @@ impl Service {
         let granting = state.hindered.is_empty();
         self.may_grant.send_if_modified(|may| std::mem::replace(may, granting) != granting);
         self.changes.send_replace(());
+    }
+
+    /// More releases are pending.
+    pub(crate) fn releases_pend(&self, now: Timestamp) {
+        self.change(now, |_| {});
     }
 
     /// Follows every change of what hinders it.
@@ -312,7 +319,8 @@ mod tests {
     #[test]
     fn releases_that_are_pending_come_between_the_store_and_grants() {
         let pending = Arc::new(AtomicUsize::new(0));
-        let service = Service::new(Arc::new(EventLog::new("me", 16)), at(1)).after_releases(Arc::clone(&pending));
+        let service =
+            Service::new(Arc::new(EventLog::new("me", 16)), at(1)).after_releases(Arc::clone(&pending));
         service.hinder(Hindrance::Store, "no answer", at(2));
         pending.store(2, Ordering::Release);
         service.clear(Hindrance::Store, at(3));

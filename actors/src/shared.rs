@@ -2,20 +2,23 @@
 //! settings.
 
 use crate::admission::Admission;
+use crate::breaker::BreakerGate;
 use crate::events::EventLog;
 use crate::events::Occurrence;
+use crate::guarded::GuardedStore;
 use crate::health::HealthState;
 use crate::journal::Journal;
 use crate::options::Options;
 use crate::queue_actor::QueueActor;
 use crate::replica::{GreatestToken, ReplicaState};
-use crate::service::Service;
+use crate::service::{Hindrance, Service};
 use crate::statistics::Tally;
 use crate::supervision::Supervision;
 use crate::tunables::Tunables;
 use crate::view::View;
 use actix::Addr;
 use arc_swap::ArcSwap;
+use lockkeeper_core::breaker::State;
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use lockkeeper_store::Store;
 use parking_lot::Mutex;
@@ -33,12 +36,16 @@ pub(crate) struct Registry {
 
 /// Everything that actors and handles share.
 pub(crate) struct Shared {
+    /// The store behind its circuit breaker.
     pub(crate) store: Arc<dyn Store>,
+    /// The store itself, for what brings a shared store back: that goes on while the breaker is open.
+    pub(crate) unguarded: Arc<dyn Store>,
+    pub(crate) breaker: Option<Arc<BreakerGate>>,
     pub(crate) options: Options,
     pub(crate) view: View,
     pub(crate) registries: Vec<Arc<Registry>>,
     pub(crate) log: Arc<EventLog>,
-    pub(crate) health: HealthState,
+    pub(crate) health: Arc<HealthState>,
     pub(crate) service: Service,
     pub(crate) supervision: Supervision,
     pub(crate) tally: Tally,
@@ -55,17 +62,35 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(store: Arc<dyn Store>, options: Options, journal: Journal) -> Self {
-        let opened_at = store.now();
+    pub(crate) fn new(unguarded: Arc<dyn Store>, options: Options, journal: Journal) -> Self {
+        let opened_at = unguarded.now();
+        let is_shared = unguarded.shared().is_some();
         let log = Arc::new(EventLog::new(&options.instance, options.event_ring));
+        let service = Service::new(Arc::clone(&log), opened_at).after_releases(journal.counter());
+        if journal.book().len() > 0 {
+            // Before anything is granted in this life.
+            service.hinder(
+                Hindrance::Journal,
+                "releases that were accepted in the last life come first",
+                opened_at,
+            );
+        }
+        let health = Arc::new(HealthState::new(opened_at, is_shared));
+        if let Some(reason) = health.get().reason {
+            service.hinder(Hindrance::Store, reason, opened_at);
+        }
+        let breaker =
+            options.breaker.map(|options| Arc::new(BreakerGate::new(options, unguarded.name(), opened_at)));
+        let store = GuardedStore::new(Arc::clone(&unguarded), breaker.clone(), Arc::clone(&health));
         Self {
-            view: View::new(store.shared().is_some()),
+            view: View::new(is_shared),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
-            service: Service::new(Arc::clone(&log), opened_at).after_releases(journal.counter()),
+            service,
             journal,
             supervision: Supervision::new(options.supervision),
             log,
-            health: HealthState::new(opened_at, store.shared().is_some()),
+            health,
+            breaker,
             tally: Tally::new(),
             admission: Admission::new(options.commands_max),
             replica: ReplicaState::new(),
@@ -76,9 +101,15 @@ impl Shared {
             opened_at: AtomicU64::new(opened_at.as_micros()),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
-            store,
+            store: Arc::new(store),
+            unguarded,
             options,
         }
+    }
+
+    /// The state of the store's circuit breaker; closed, if it has none.
+    pub(crate) fn breaker_state(&self) -> State {
+        self.breaker.as_ref().map_or(State::Closed, |breaker| breaker.state())
     }
 
     /// What may change while the actors run, as it is now.

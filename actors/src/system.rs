@@ -1,8 +1,10 @@
 //! Building the actors: reads the store, starts arbiters and residents, gives out the handle.
 
+use crate::breaker::BreakerActor;
 use crate::coordinator::Coordinator;
 use crate::events::EventHub;
 use crate::health::HealthActor;
+use crate::journal::{Journal, JournalActor, JournalError};
 use crate::locks::Locks;
 use crate::options::Options;
 use crate::reaper::Reaper;
@@ -30,6 +32,9 @@ pub enum StartError {
     /// A record in it cannot be understood.
     #[error("the store holds a record that cannot be read: {0}")]
     Damaged(#[from] Damaged),
+    /// Releases that were accepted in an earlier life must not be forgotten.
+    #[error("the journal of releases: {0}")]
+    Journal(#[from] JournalError),
 }
 
 /// The running actors.
@@ -50,7 +55,8 @@ impl System {
         let shards = options.shards.max(1);
         let mailbox = options.mailbox;
         let subscribers = options.event_subscribers;
-        let shared = Arc::new(Shared::new(store, options));
+        let journal = Journal::open(options.journal_file.as_deref(), options.journal_max)?;
+        let shared = Arc::new(Shared::new(store, options, journal));
         let is_shared = shared.store.shared().is_some();
         if !is_shared {
             read_all(&shared).await?;
@@ -88,6 +94,18 @@ impl System {
                 Custodian::new(Arc::clone(&of))
             }));
         }
+        if let Some(gate) = shared.breaker.clone() {
+            let (of, moved) = (Arc::clone(&shared), Arc::clone(&gate));
+            let breaker = Resident::start(&shared, "breaker", control.clone(), mailbox, move || {
+                BreakerActor::new(Arc::clone(&of), Arc::clone(&moved))
+            });
+            gate.is_moved_by(&breaker);
+            kept.push(breaker);
+        }
+        let journal_locks = locks.clone();
+        kept.push(Resident::start(&shared, "journal", control.clone(), mailbox, move || {
+            JournalActor::new(journal_locks.clone())
+        }));
         let of = Arc::clone(&shared);
         kept.push(Resident::start(&shared, "health", control, mailbox, move || {
             HealthActor::new(Arc::clone(&of))
@@ -119,6 +137,7 @@ impl System {
                 tracing::error!("an actor thread ended with a panic");
             }
         }
+        self.locks.shared().journal.close();
     }
 }
 

@@ -10,9 +10,12 @@ use crate::time::{Span, Timestamp};
 use std::sync::Arc;
 
 impl Document {
-    /// Grants whatever can be granted now, and says to whom.
+    /// Grants whatever can be granted now, and says to whom. Nothing, where nothing may be granted.
     pub(crate) fn grant_ready(&mut self, ctx: &Context<'_>, now: Timestamp) -> Vec<Arc<Lock>> {
         let mut granted = Vec::new();
+        if !ctx.granting {
+            return granted;
+        }
         while let Some(next) = self.next_ticket() {
             if !self.has_room_for(next.intent.mode, now) {
                 break;

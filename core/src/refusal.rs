@@ -17,6 +17,9 @@ pub enum Refusal {
         /// How many wait already.
         waiting: usize,
     },
+    /// It is free and the caller would be next, but nothing may be granted here and now.
+    #[error("nothing is granted here now")]
+    NotGranting,
     /// The queue is as long as it may be.
     #[error("{limit} tickets wait already, and no more may")]
     QueueFull {

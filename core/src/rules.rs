@@ -76,6 +76,9 @@ pub struct Context<'a> {
     pub opened_at: Timestamp,
     /// The command may have been carried out before, and its answer lost: look for its nonce.
     pub retried: bool,
+    /// May anything be granted? If not, nothing becomes a lock and nothing is handed on: tickets keep their
+    /// places, and go on by the first command that may grant.
+    pub granting: bool,
     /// The settings.
     pub rules: &'a Rules,
     /// Whose clients are connected.

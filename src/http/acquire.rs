@@ -6,7 +6,7 @@ use super::fields;
 use super::locks::no_query;
 use super::problem::{Complaints, Problem};
 use super::repeats::{self, IDEMPOTENCY_KEY, Parts};
-use super::{Door, HttpParams};
+use super::{Door, HttpParams, Tunables};
 use actix_web::{HttpRequest, HttpResponse, web};
 use lockkeeper_actors::{AcquireRequest, Answer, fresh_nonce};
 use lockkeeper_core::{
@@ -188,7 +188,7 @@ async fn carry_out(
     no_query(req)?;
     let mut complaints = Complaints::default();
     let header = repeats::header(req, &mut complaints);
-    let request = parse(&bytes, header, &door.params, complaints)?;
+    let request = parse(&bytes, header, &door.params, &door.tunables(), complaints)?;
     let id = request.resource.id();
     door.count_operation();
     let answer = door.locks.acquire(request).await.map_err(|failure| answers::failure(&failure))?;
@@ -217,6 +217,7 @@ fn parse(
     bytes: &[u8],
     header: Option<&str>,
     params: &HttpParams,
+    tunables: &Tunables,
     mut complaints: Complaints,
 ) -> Result<AcquireRequest, Problem> {
     let mut spare = Vec::new();
@@ -234,12 +235,12 @@ fn parse(
         }),
     };
     let ttl = match body.ttl.as_deref() {
-        None => params.default_ttl,
-        Some(text) => fields::ttl(c, text, params.max_ttl).unwrap_or_default(),
+        None => tunables.default_ttl,
+        Some(text) => fields::ttl(c, text, tunables.max_ttl).unwrap_or_default(),
     };
     let queue = body.queue.unwrap_or(false);
     let queue_timeout = match body.queue_timeout.as_deref() {
-        None => params.queue_default_timeout,
+        None => tunables.queue_default_timeout,
         Some(text) => fields::queue_timeout(c, text).unwrap_or_default(),
     };
     let wait = body.wait.as_deref().and_then(|text| fields::wait(c, text)).unwrap_or_default();
@@ -275,7 +276,7 @@ fn parse(
     }
     complaints.check()?;
     let resource = resource.ok_or_else(|| Problem::internal("a resource was refused without a reason"))?;
-    let wait: Duration = wait.to_std().min(params.max_wait);
+    let wait: Duration = wait.to_std().min(tunables.max_wait);
     Ok(AcquireRequest { resource: Arc::new(resource), intent, reentrant, queue, queue_timeout, wait })
 }
 
@@ -427,12 +428,14 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn params() -> HttpParams {
-        HttpParams { max_ttl: Span::from_secs(48 * 3600), ..HttpParams::default() }
+    fn tunables() -> Tunables {
+        Tunables { max_ttl: Span::from_secs(48 * 3600), ..Tunables::default() }
     }
 
     fn read(body: &Value, header: Option<&str>) -> Result<AcquireRequest, Vec<String>> {
-        parse(body.to_string().as_bytes(), header, &params(), Complaints::default()).map_err(|problem| {
+        let params = HttpParams::default();
+        let read = parse(body.to_string().as_bytes(), header, &params, &tunables(), Complaints::default());
+        read.map_err(|problem| {
             assert_eq!(problem.code().word, "invalid_request");
             problem.errors().iter().map(|error| error.field.to_string()).collect()
         })
@@ -472,7 +475,7 @@ mod tests {
         assert_eq!((request.reentrant, request.queue), (false, true));
         assert_eq!(request.queue_timeout, Span::from_secs(3600));
         // Above the configured maximum it is shortened, not refused.
-        assert_eq!(request.wait, params().max_wait);
+        assert_eq!(request.wait, tunables().max_wait);
         assert_eq!((&*intent.created_by, intent.requests.len()), (ANONYMOUS, 1));
     }
 
@@ -484,13 +487,13 @@ mod tests {
         let intent = request.intent;
         assert_eq!(
             (intent.mode, intent.priority, intent.ttl),
-            (Mode::Exclusive, Priority::Normal, params().default_ttl)
+            (Mode::Exclusive, Priority::Normal, tunables().default_ttl)
         );
         assert_eq!(
             (intent.attended, intent.protected, request.reentrant, request.queue),
             (true, false, true, false)
         );
-        assert_eq!((request.queue_timeout, request.wait), (params().queue_default_timeout, Duration::ZERO));
+        assert_eq!((request.queue_timeout, request.wait), (tunables().queue_default_timeout, Duration::ZERO));
         assert_eq!((intent.owner.user, intent.owner.pull, intent.metadata), (None, None, None));
         assert!(intent.requests.is_empty() && intent.nonce != 0);
     }

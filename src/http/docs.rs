@@ -7,6 +7,8 @@ use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 
 const OPENAPI: &str = include_str!("docs/openapi.json");
+/// What is there besides with `--chaos`.
+const CHAOS: &str = include_str!("docs/chaos.json");
 const PAGE: &str = include_str!("docs/index.html");
 const SCRIPT: &str = include_str!("docs/docs.js");
 const STYLE: &str = include_str!("docs/docs.css");
@@ -17,9 +19,31 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// The description of this build's API.
-pub(super) fn description(version: &str) -> Bytes {
-    OPENAPI.replacen(VERSION_PLACE, version, 1).into()
+/// The description of this build's API, with or without what exists only with `--chaos`.
+pub(super) fn description(version: &str, chaos: bool) -> Bytes {
+    let usual = OPENAPI.replacen(VERSION_PLACE, version, 1);
+    let with_chaos = || merged(&usual).ok();
+    if chaos && let Some(whole) = with_chaos() { whole.into() } else { usual.into() }
+}
+
+/// The description with what is only for tests of faults. The two files are part of the program,
+/// and a test puts them together.
+fn merged(usual: &str) -> Result<Vec<u8>, serde_json::Error> {
+    let mut whole: serde_json::Value = serde_json::from_str(usual)?;
+    let mut chaos: serde_json::Value = serde_json::from_str(CHAOS)?;
+    let mut add = |to: &str, from: &str| {
+        let (Some(to), Some(from)) = (whole.pointer_mut(to), chaos.get_mut(from)) else { return };
+        match (to, from) {
+            (serde_json::Value::Object(to), serde_json::Value::Object(from)) => to.append(from),
+            (serde_json::Value::Array(to), serde_json::Value::Array(from)) => to.append(from),
+            _ => {}
+        }
+    };
+    add("/tags", "tags");
+    add("/paths", "paths");
+    add("/components/examples", "examples");
+    add("/components/schemas", "schemas");
+    serde_json::to_vec_pretty(&whole)
 }
 
 /// `GET /api/openapi.json`.
@@ -49,31 +73,37 @@ pub(super) async fn style() -> HttpResponse {
 mod tests {
     use super::*;
     use crate::http::problem::CODES;
-    use crate::http::routes::ROUTES;
+    use crate::http::routes::{CHAOS_ROUTES, ROUTES};
     use serde_json::Value;
     use std::collections::BTreeSet;
 
     fn described() -> Value {
-        serde_json::from_slice(&description("1.2.3")).unwrap()
+        serde_json::from_slice(&description("1.2.3", true)).unwrap()
     }
 
     #[test]
     fn every_route_is_described_and_nothing_else() {
-        let described = described();
-        let mut there = BTreeSet::new();
-        for (path, item) in described["paths"].as_object().unwrap() {
-            for method in item.as_object().unwrap().keys().filter(|name| *name != "parameters") {
-                there.insert((path.clone(), method.to_uppercase()));
+        for chaos in [false, true] {
+            let described: Value = serde_json::from_slice(&description("1.2.3", chaos)).unwrap();
+            let mut there = BTreeSet::new();
+            for (path, item) in described["paths"].as_object().unwrap() {
+                for method in item.as_object().unwrap().keys().filter(|name| *name != "parameters") {
+                    there.insert((path.clone(), method.to_uppercase()));
+                }
             }
+            // Its style and script are part of the page, not of the interface.
+            let usual = ROUTES.iter().filter(|route| !route.pattern.starts_with("/api/docs/"));
+            let registered: BTreeSet<(String, String)> = usual
+                .chain(if chaos { CHAOS_ROUTES } else { &[] })
+                .flat_map(|route| {
+                    route
+                        .methods
+                        .iter()
+                        .map(|(method, _)| (route.pattern.to_owned(), method.word().to_owned()))
+                })
+                .collect();
+            assert_eq!(there, registered);
         }
-        // Its style and script are part of the page, not of the interface.
-        let routes = ROUTES.iter().filter(|route| !route.pattern.starts_with("/api/docs/"));
-        let registered: BTreeSet<(String, String)> = routes
-            .flat_map(|route| {
-                route.methods.iter().map(|(method, _)| (route.pattern.to_owned(), method.word().to_owned()))
-            })
-            .collect();
-        assert_eq!(there, registered);
     }
 
     #[test]

@@ -69,7 +69,8 @@ pub(super) async fn renew(
             None
         }
     };
-    let ttl = body.ttl.as_deref().and_then(|text| fields::ttl(&mut complaints, text, door.params.max_ttl));
+    let longest = door.tunables().max_ttl;
+    let ttl = body.ttl.as_deref().and_then(|text| fields::ttl(&mut complaints, text, longest));
     complaints.check()?;
     door.count_operation();
     let answer = door.locks.renew(id, token.unwrap_or_default(), ttl).await.map_err(failed)?;

@@ -6,8 +6,10 @@
 //! made of a row of `problem`'s table. One file per family of routes.
 
 mod acquire;
+mod actors;
 mod answers;
 mod body;
+mod chaos;
 mod docs;
 mod events;
 mod fields;
@@ -27,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod tickets;
+mod tunables;
 mod views;
 mod why;
 
@@ -35,27 +38,32 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use lockkeeper_actors::Locks;
-use lockkeeper_core::{Span, Timestamp};
+use lockkeeper_config::Network;
+use lockkeeper_core::Timestamp;
 use lockkeeper_telemetry::Exporter;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+pub use tunables::{Rates, Tunables};
+
 /// What the door can be told. `src/server` maps the configuration to it.
 #[derive(Clone, Debug)]
 pub struct HttpParams {
-    /// The longest a request may wait; longer wishes are shortened.
-    pub max_wait: Duration,
     /// The host of resources that name none.
     pub default_host: String,
-    /// The lease of requests that name none.
-    pub default_ttl: Span,
-    /// The longest lease.
-    pub max_ttl: Span,
-    /// How long tickets wait that do not say it.
-    pub queue_default_timeout: Span,
+    /// What may change while it is open, as it is at the start.
+    pub tunables: Tunables,
+    /// How long a client may take to send a request's body.
+    pub body_timeout: Duration,
+    /// How long a client may take to read what waits to be sent to it.
+    pub send_timeout: Duration,
+    /// The proxies whose `X-Forwarded-For` is believed; from anyone else the client is the address that
+    /// connected.
+    pub trusted_proxies: Vec<Network>,
     /// This instance's name.
     pub instance: String,
     /// Where clients reach it.
@@ -67,11 +75,11 @@ pub struct HttpParams {
 impl Default for HttpParams {
     fn default() -> Self {
         Self {
-            max_wait: Duration::from_secs(50),
             default_host: String::new(),
-            default_ttl: Span::from_secs(30 * 60),
-            max_ttl: Span::from_secs(720 * 3600),
-            queue_default_timeout: Span::from_secs(10 * 60),
+            tunables: Tunables::default(),
+            body_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
             instance: "local".into(),
             address: "127.0.0.1:4142".into(),
             version: env!("CARGO_PKG_VERSION"),
@@ -83,6 +91,7 @@ impl Default for HttpParams {
 pub struct Door {
     locks: Locks,
     params: HttpParams,
+    tunables: ArcSwap<Tunables>,
     audit: Arc<dyn Audit>,
     exporter: Exporter,
     description: Bytes,
@@ -99,8 +108,9 @@ impl Door {
     pub fn new(locks: Locks, params: HttpParams, audit: Arc<dyn Audit>, exporter: Exporter) -> Self {
         Self {
             started_at: locks.now(),
+            description: docs::description(params.version, locks.is_chaos_allowed()),
             locks,
-            description: docs::description(params.version),
+            tunables: ArcSwap::from_pointee(params.tunables.clone()),
             params,
             audit,
             exporter,
@@ -114,6 +124,18 @@ impl Door {
     #[must_use]
     pub fn locks(&self) -> &Locks {
         &self.locks
+    }
+
+    /// What may change while the door is open, as it is now. Looked up once per request and kept for that
+    /// request, never longer.
+    #[must_use]
+    pub fn tunables(&self) -> Arc<Tunables> {
+        self.tunables.load_full()
+    }
+
+    /// From now on requests are read with these.
+    pub fn tune(&self, tunables: Tunables) {
+        self.tunables.store(Arc::new(tunables));
     }
 
     /// Tells load balancers to send nothing more (`/readyz?for=traffic` turns 503); serving goes on.
@@ -156,5 +178,9 @@ pub fn app(
         InitError = (),
     >,
 > {
-    App::new().app_data(web::Data::from(door)).wrap(from_fn(middleware::edge)).configure(routes::register)
+    let chaos = door.locks.is_chaos_allowed();
+    App::new()
+        .app_data(web::Data::from(door))
+        .wrap(from_fn(middleware::edge))
+        .configure(move |config| routes::register(config, chaos))
 }

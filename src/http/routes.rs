@@ -2,7 +2,9 @@
 
 use super::body::drain;
 use super::problem::{self, Problem};
-use super::{acquire, docs, events, instances, list, locks, queues, readiness, status, tickets, why};
+use super::{
+    acquire, actors, chaos, docs, events, instances, list, locks, queues, readiness, status, tickets, why,
+};
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 
@@ -51,15 +53,18 @@ pub(super) struct Entry {
 pub(super) struct Pattern(pub(super) &'static str);
 
 macro_rules! routes {
-    ($($pattern:expr => $($verb:ident $handler:path),+;)+) => {
-        /// Every route. Those that are asked for most come first: they are tried in this order.
-        pub(super) static ROUTES: &[Entry] = &[
+    ($(#[$doc:meta])* $name:ident: $($pattern:expr => $($verb:ident $handler:path),+;)+) => {
+        $(#[$doc])*
+        pub(super) static $name: &[Entry] = &[
             $(Entry { pattern: $pattern, methods: &[$((Verb::$verb, |route| route.to($handler))),+] },)+
         ];
     };
 }
 
 routes! {
+    /// Every route of every server. Those that are asked for most come first: they are tried in this
+    /// order.
+    ROUTES:
     LOCKS => Get list::list, Post acquire::acquire;
     "/api/v1/locks/release-by-pull" => Post locks::release_by_pull;
     "/api/v1/locks/{id}" => Get locks::show, Delete locks::release;
@@ -74,6 +79,7 @@ routes! {
     "/api/v1/events" => Get events::follow;
     "/api/v1/stats" => Get status::stats;
     "/api/v1/instances" => Get instances::list;
+    "/api/v1/actors" => Get actors::list;
     "/healthz" => Get status::healthz;
     "/readyz" => Get readiness::readyz;
     "/version" => Get status::version;
@@ -85,6 +91,12 @@ routes! {
     "/api/docs" => Get docs::page;
     "/api/docs/docs.js" => Get docs::script;
     "/api/docs/docs.css" => Get docs::style;
+}
+
+routes! {
+    /// Routes that exist only with `--chaos`.
+    CHAOS_ROUTES:
+    "/api/v1/admin/actors/{name}/kill" => Post chaos::kill;
 }
 
 /// Paths of the contract that this version does not have yet; each with what lies below it.
@@ -113,9 +125,9 @@ impl Entry {
     }
 }
 
-/// Registers everything.
-pub(super) fn register(config: &mut web::ServiceConfig) {
-    for entry in ROUTES {
+/// Registers everything; what is for tests of faults only if that is wanted.
+pub(super) fn register(config: &mut web::ServiceConfig, chaos: bool) {
+    for entry in ROUTES.iter().chain(if chaos { CHAOS_ROUTES } else { &[] }) {
         let mut resource = web::resource(entry.pattern).app_data(Pattern(entry.pattern));
         for (verb, attach) in entry.methods {
             resource = resource.route(attach(verb.route()));

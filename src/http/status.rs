@@ -32,6 +32,7 @@ pub(super) const FEATURES: &[&str] = &[
     "metrics",
     "instances",
     "store-warnings",
+    "actors",
 ];
 
 const PROMETHEUS_TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

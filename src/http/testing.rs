@@ -108,11 +108,20 @@ pub(super) struct TestDoor {
 
 impl TestDoor {
     pub(super) async fn start() -> Self {
+        Self::start_as(Options::default()).await
+    }
+
+    /// A server whose actors may be killed.
+    pub(super) async fn start_with_chaos() -> Self {
+        Self::start_as(Options { chaos: true, ..Options::default() }).await
+    }
+
+    async fn start_as(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let inner = EmbeddedStore::open(EmbeddedOptions::new(dir.path())).unwrap();
         let store = Arc::new(TestStore { inner, outage: Mutex::default() });
         let health_interval = Duration::from_millis(10);
-        let options = Options { instance: "test".into(), health_interval, ..Options::default() };
+        let options = Options { instance: "test".into(), health_interval, ..options };
         let system = System::start(Arc::clone(&store) as Arc<dyn Store>, options).await.unwrap();
         let audit = Arc::new(TestAudit::default());
         let params = HttpParams { version: "1.2.3", ..HttpParams::default() };

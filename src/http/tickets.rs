@@ -25,7 +25,7 @@ pub(super) async fn poll(req: HttpRequest, door: web::Data<Door>) -> Result<Http
     if req.method() == Method::HEAD {
         return glance(&door, id).await;
     }
-    let wait = wait.to_std().min(door.params.max_wait);
+    let wait = wait.to_std().min(door.tunables().max_wait);
     let answer = door.locks.poll(id, wait).await.map_err(failed)?;
     answers::standing(id.resource, &answer)
 }

@@ -96,14 +96,9 @@ impl Application {
         let actors = System::start(store.store(), options).await?;
 
         let params = HttpParams {
-            max_wait: settings.http.max_wait,
-            default_host: settings.default_host.clone(),
-            default_ttl: settings.default_ttl,
-            max_ttl: settings.max_timeout,
-            queue_default_timeout: settings.queue.default_timeout,
             instance,
             address: settings.advertised_at(address, &host_name),
-            version: env!("CARGO_PKG_VERSION"),
+            ..settings::http(settings)
         };
         let door = Arc::new(Door::new(actors.locks().clone(), params, Arc::new(audit), exporter.clone()));
         let workers = settings::or_cores(settings.http.workers);

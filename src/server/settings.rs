@@ -1,7 +1,8 @@
 //! Where settings come from, and how each room gets its share of them.
 
 use crate::cli::ServeArgs;
-use lockkeeper_actors::{Options, Presence};
+use crate::http::{self, HttpParams};
+use lockkeeper_actors::{BreakerOptions, Options, Presence, Supervision};
 use lockkeeper_config::{
     ConfigFile, Environment, Flag, Inputs, Loaded, RedisTopology, Secret, Settings, StoreKind,
 };
@@ -20,6 +21,8 @@ const FILE_MAX_BYTES: u64 = 1024 * 1024;
 const DRAIN_SPREAD_SHARE: u32 = 3;
 /// Where the greatest token seen is kept, under the data directory.
 const TOKEN_FILE: &str = "greatest-token";
+/// Where releases are kept that were accepted while the store was away, under the data directory.
+const JOURNAL_FILE: &str = "pending-releases";
 /// Calls of the store within the longest answer: load, commit, and a conflict or two.
 const CALLS_PER_ANSWER: u32 = 4;
 /// The same with Redis, where a commit without an answer is sent again until three calls' time is up.
@@ -146,10 +149,31 @@ pub(super) fn actors(settings: &Settings, instance: &str, incarnation: String) -
         answer_max_age: settings.answer_max_age,
         answer_timeout: settings.store_call_timeout * calls_per_answer(settings.store),
         max_waiting: settings.http.max_waiting,
+        tickets_max: settings.queue.max_tickets,
+        tickets_per_namespace_max: settings.queue.max_tickets_per_namespace,
+        commands_max: settings.actors.max_commands,
         drain_spread: settings.drain_timeout / DRAIN_SPREAD_SHARE,
         event_ring: settings.events.ring_size,
         event_subscribers: settings.events.max_subscribers,
         health_interval: settings.health.interval,
+        slow_probe: settings.health.slow_after,
+        breaker: settings.circuit_breaker.as_ref().map(|breaker| BreakerOptions {
+            failures: breaker.failure_threshold,
+            successes: breaker.success_threshold,
+            open_for: breaker.timeout,
+            window: breaker.window,
+            failure_percent: breaker.failure_percent,
+            calls_min: breaker.min_calls,
+        }),
+        supervision: Supervision {
+            deaths_max: settings.supervision.max_deaths,
+            deaths_per_resource_max: settings.supervision.max_deaths_per_resource,
+            window: settings.supervision.window,
+            calm: settings.supervision.calm,
+        },
+        journal_file: Some(settings.data_dir.join(JOURNAL_FILE)),
+        journal_max: settings.journal_max_entries,
+        chaos: settings.chaos,
         instance: incarnation,
         settle_window: settings.settle_window,
         settle_max: settings.settle_max,
@@ -164,6 +188,37 @@ pub(super) fn actors(settings: &Settings, instance: &str, incarnation: String) -
             queue_max: settings.queue.max_size,
         },
         ..Options::default()
+    }
+}
+
+/// What the door is told; who and where it is comes later.
+pub(super) fn http(settings: &Settings) -> HttpParams {
+    HttpParams {
+        default_host: settings.default_host.clone(),
+        tunables: door_tunables(settings),
+        body_timeout: settings.http.body_timeout,
+        send_timeout: settings.http.send_timeout,
+        trusted_proxies: settings.http.trusted_proxies.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        ..HttpParams::default()
+    }
+}
+
+/// What the door is told anew when a setting changes.
+pub(super) fn door_tunables(settings: &Settings) -> http::Tunables {
+    http::Tunables {
+        max_wait: settings.http.max_wait,
+        default_ttl: settings.default_ttl,
+        max_ttl: settings.max_timeout,
+        queue_default_timeout: settings.queue.default_timeout,
+        rates: http::Rates {
+            per_client: settings.rate_limit.per_client,
+            burst: settings.rate_limit.burst,
+            global: settings.rate_limit.global,
+        },
+        waiting_per_client_max: settings.http.max_waiting_per_client,
+        subscribers_per_client_max: settings.events.max_subscribers_per_client,
+        tickets_per_client_max: settings.queue.max_tickets_per_client,
     }
 }
 

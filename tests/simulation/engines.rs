@@ -50,6 +50,7 @@ impl World {
         match seat.engine.step(Surroundings {
             now,
             opened_at,
+            granting: true,
             rules: &rules,
             known: Known::default(),
             lost_before: 0,

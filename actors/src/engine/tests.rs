@@ -145,6 +145,7 @@ struct Desk {
     engine: Engine<Caller>,
     shelf: Shelf,
     now: Timestamp,
+    granting: bool,
     rules: Rules,
     known: Known,
     lost_before: u64,
@@ -158,6 +159,7 @@ impl Desk {
             engine,
             shelf: Shelf::default(),
             now: START,
+            granting: true,
             rules: Rules::default(),
             known: Known::default(),
             lost_before: 0,
@@ -177,6 +179,7 @@ impl Desk {
         self.engine.step(Surroundings {
             now: self.now,
             opened_at: START,
+            granting: self.granting,
             rules: &self.rules,
             known: self.known,
             lost_before: self.lost_before,

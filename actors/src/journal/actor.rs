@@ -155,7 +155,7 @@ async fn carry(locks: &Locks, pending: &Pending) -> bool {
         lock = %entry,
         key = accepted.resource.key(),
         owner = %owner,
-        outcome = outcome.as_str(),
+        outcome = JournalOutcome::WORDS[outcome as usize],
         "a release that was accepted while the store was away"
     );
     if !locks.shared().journal.done(entry).await {

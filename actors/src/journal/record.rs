@@ -160,11 +160,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read, Unreadable> {
     let Some(start) = bytes.get(..HEADER_BYTES) else {
         // Made, and not finished.
         let torn = expected.starts_with(bytes) || bytes.iter().all(|byte| *byte == 0);
-        return if torn {
-            Ok(Read { records: Vec::new(), good_bytes: 0 })
-        } else {
-            Err(Unreadable::Foreign)
-        };
+        return if torn { Ok(Read { records: Vec::new(), good_bytes: 0 }) } else { Err(Unreadable::Foreign) };
     };
     if !start.starts_with(MAGIC) {
         return Err(Unreadable::Foreign);

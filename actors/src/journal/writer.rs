@@ -167,8 +167,7 @@ impl Writer {
 
     /// True when the file holds what the book holds, and nothing else.
     pub(super) fn compact(&mut self) -> bool {
-        let pending: Vec<Accepted> =
-            self.book.all().iter().map(|pending| pending.accepted.clone()).collect();
+        let pending: Vec<Accepted> = self.book.all().iter().map(|pending| pending.accepted.clone()).collect();
         match self.file.compact(&pending) {
             Ok(()) => {
                 self.held = pending.len();

@@ -1,8 +1,9 @@
 //! The actors by their names: how they stand, and killing them on purpose.
 
 use super::Locks;
+use crate::options::Supervision;
 use crate::resident::Kill;
-use crate::supervision::{ActorStatus, QUEUE};
+use crate::supervision::{ActorStatus, QUEUE, Quarantined};
 use lockkeeper_core::ResourceId;
 
 impl Locks {
@@ -10,6 +11,18 @@ impl Locks {
     #[must_use]
     pub fn actors(&self) -> Vec<ActorStatus> {
         self.shared().supervision.actors()
+    }
+
+    /// The resources whose requests are refused, since their own actor panicked too often.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.shared().supervision.quarantined()
+    }
+
+    /// How often actors may die.
+    #[must_use]
+    pub fn supervision(&self) -> Supervision {
+        self.shared().supervision.settings()
     }
 
     /// How many queue actors there are.

@@ -33,27 +33,36 @@ impl Locks {
         wait: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let class = Class::of(&command);
-        self.carry(id, command, nonce, wait, class).await
+        self.carry(id, command, nonce, Manner { wait, class, retried: false }).await
     }
 
+    /// As [`Locks::execute`], of a command that may have been carried out before.
+    pub(crate) async fn carry_again(
+        &self,
+        id: ResourceId,
+        command: Command,
+        nonce: u64,
+    ) -> Result<Answer, Failure> {
+        self.carry(id, command, nonce, Manner { wait: None, class: Class::GoesOn, retried: true }).await
+    }
+
+    /// A client that waits has a waiting place before this is called.
     async fn carry(
         &self,
         id: ResourceId,
         command: Command,
         nonce: u64,
-        wait: Option<Duration>,
-        mut class: Class,
+        manner: Manner,
     ) -> Result<Answer, Failure> {
+        let Manner { wait, mut class, mut retried } = manner;
         metrics().operations(command.name()).increment(1);
         let command = Arc::new(command);
         let stays = wait.is_some_and(|wait| !wait.is_zero());
-        let _place = if stays { Some(self.take_waiting_place()?) } else { None };
         let begun = tokio::time::Instant::now();
         let wait_until = wait.filter(|wait| !wait.is_zero()).map(|wait| begun + wait);
         // Actors may die as often as they like: what is bounded is the time.
         let give_up_at = wait_until.unwrap_or(begun) + self.shared().options.answer_timeout;
         let mut pause = RESEND_PAUSE;
-        let mut retried = false;
         loop {
             let work = self.shared().admission.enter(id.partition(), class)?;
             class = Class::GoesOn;
@@ -99,7 +108,7 @@ impl Locks {
                     () = tokio::time::sleep_until(until) => {}
                     () = async {
                         shared.drained().await;
-                        let spread = shared.options.drain_spread;
+                        let spread = shared.tunables().drain_spread;
                         tokio::time::sleep(spread.mul_f64(rand::random::<f64>())).await;
                     } => {}
                 }
@@ -166,7 +175,7 @@ impl Locks {
     }
 
     pub(super) fn take_waiting_place(&self) -> Result<WaitingPlace<'_>, Failure> {
-        let limit = self.shared().options.max_waiting;
+        let limit = self.shared().tunables().waiting_max;
         let waiting = &self.inner.waiting;
         if waiting.fetch_add(1, Ordering::Relaxed) >= limit {
             waiting.fetch_sub(1, Ordering::Relaxed);
@@ -190,7 +199,10 @@ impl Locks {
             }
             let seq: Seq = lock.seq;
             let before = answer.outcome.clone();
-            let again = self.carry(id, Command::Show(seq), fresh_nonce(), None, Class::GoesOn).await;
+            let again = {
+                let manner = Manner { wait: None, class: Class::GoesOn, retried: false };
+                self.carry(id, Command::Show(seq), fresh_nonce(), manner).await
+            };
             // It was granted, or renewed: that much is known, whatever becomes of the confirmation.
             let mut again = again.map_err(Failure::of_repetition)?;
             // It is the same lock still: the answer keeps its form.
@@ -206,6 +218,16 @@ impl Locks {
         let limit = CONFIRMATIONS_MAX as usize;
         Err(Failure::Overloaded { what: "confirmations of one answer", limit }.of_repetition())
     }
+}
+
+/// How a command is carried.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// How long its client stays.
+    wait: Option<Duration>,
+    class: Class,
+    /// It may have been carried out before.
+    retried: bool,
 }
 
 /// What was not sent, and the failure that it is, unless it may be sent again.

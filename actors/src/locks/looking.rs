@@ -2,9 +2,11 @@
 
 use super::{Locks, span};
 use crate::answer::Failure;
+use crate::breaker::BreakerStatus;
 use crate::events::{EventLog, LoggedEvent, Subscribe, SubscribeError, Subscription};
-use crate::health::Health;
+use crate::health::{Health, Probe};
 use crate::replica::ReplicaStatus;
+use crate::service::ServiceStatus;
 use crate::view::View;
 use futures_util::TryStreamExt;
 use lockkeeper_core::{Document, Partition, ResourceId, Timestamp};
@@ -73,6 +75,9 @@ impl Locks {
     pub(super) async fn catch_up(&self, partition: Option<Partition>) -> Result<(), Failure> {
         let shared = self.shared();
         let Some(store) = shared.store.shared() else { return Ok(()) };
+        if let Some(breaker) = &shared.breaker {
+            breaker.pass()?;
+        }
         let partitions = match partition {
             Some(partition) => vec![partition],
             None => crate::replica::all().collect(),
@@ -83,7 +88,7 @@ impl Locks {
         .try_buffer_unordered(CATCH_UPS_MAX)
         .try_collect::<()>()
         .await
-        .map_err(Failure::from)
+        .map_err(|error| self.told(partition, Failure::from(error), None))
     }
 
     /// How the view of a shared store stands; `None` on a store of this process's own.
@@ -96,9 +101,21 @@ impl Locks {
     #[must_use]
     pub fn as_of(&self, now: Timestamp) -> Timestamp {
         match self.replica() {
-            None => now,
+            None => self.trusted_until(now),
             Some(ReplicaStatus { age: Some(age), .. }) => now - span(age),
             Some(ReplicaStatus { age: None, .. }) => Timestamp::ZERO,
+        }
+    }
+
+    /// Until when a store of this process's own is known to have been well: what was decided then is
+    /// in the view.
+    fn trusted_until(&self, now: Timestamp) -> Timestamp {
+        let status = self.shared().service.status();
+        let away = status.hindered.iter().filter(|hindered| hindered.by.concerns_store());
+        match away.map(|hindered| hindered.since).min() {
+            None => now,
+            // It was found out at most that much later.
+            Some(since) => since - span(self.shared().options.health_interval),
         }
     }
 
@@ -118,6 +135,24 @@ impl Locks {
     #[must_use]
     pub fn health(&self) -> Health {
         self.shared().health.get()
+    }
+
+    /// The last probes of the store, the newest first; at most [`crate::PROBES_KEPT`].
+    #[must_use]
+    pub fn probes(&self) -> Vec<Probe> {
+        self.shared().health.probes()
+    }
+
+    /// How the store's circuit breaker stands; `None`: there is none.
+    #[must_use]
+    pub fn breaker(&self) -> Option<BreakerStatus> {
+        self.shared().breaker.as_ref().map(|breaker| breaker.status())
+    }
+
+    /// May this instance grant, and if not, why?
+    #[must_use]
+    pub fn service(&self) -> ServiceStatus {
+        self.shared().service.status()
     }
 
     /// The event log.

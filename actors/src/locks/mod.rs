@@ -7,13 +7,17 @@
 mod actors;
 mod carrying;
 mod commands;
+mod gating;
 mod looking;
+mod putting_off;
+mod reading;
 
 use crate::coordinator::Coordinator;
 use crate::events::EventHub;
 use crate::resident::Resident;
 use crate::shared::Shared;
 use crate::statistics::Statistics;
+use crate::tunables::Tunables;
 use lockkeeper_core::{Intent, Resource, Span};
 use lockkeeper_telemetry::metrics;
 use std::sync::Arc;
@@ -71,6 +75,17 @@ impl Locks {
     /// Waits until the server is about to stop.
     pub async fn drained(&self) {
         self.shared().drained().await;
+    }
+
+    /// What may change while the actors run, as it is now.
+    #[must_use]
+    pub fn tunables(&self) -> Arc<Tunables> {
+        self.shared().tunables()
+    }
+
+    /// From now on the actors heed these.
+    pub fn tune(&self, tunables: Tunables) {
+        self.shared().tune(tunables);
     }
 
     /// How many clients wait for a grant.

@@ -120,7 +120,7 @@ async fn read(shared: &Arc<Shared>, changed: &ChangedSince) -> Result<(), StoreE
 
 /// Brings one document into the view as the store has it.
 pub(super) async fn refresh(shared: &Arc<Shared>, id: ResourceId) -> Result<(), StoreError> {
-    let loaded = shared.store.load(id).await?;
+    let loaded = shared.unguarded.load(id).await?;
     let Some(stored) = loaded.document else { return Ok(()) };
     match crate::system::read(&stored, loaded.floor) {
         Ok(document) => {

@@ -68,7 +68,7 @@ pub(super) async fn late(
 ) -> Result<(), StoreError> {
     let (Some(document), Some(version)) = (stored(copy), copy.version()) else { return Ok(()) };
     // Since the list was made the copy may have become the store's, or another one's.
-    let loaded = shared.store.load(copy.id()).await?;
+    let loaded = shared.unguarded.load(copy.id()).await?;
     let there = loaded.document.map(|document| document.version);
     if there >= Some(version) {
         return refresh(shared, copy.id()).await;

@@ -11,21 +11,29 @@
 //! budget of a resource or of a command: only panics in the handling of messages tell of those.
 
 mod budget;
+mod resources;
 
+use crate::options::Supervision as Settings;
 use crate::resident::Kill;
 use crate::service::{Hindrance, Service};
 use budget::Budget;
-use lockkeeper_core::Timestamp;
+use lockkeeper_core::{ResourceId, Timestamp};
 use lockkeeper_telemetry::metrics;
 use parking_lot::{Mutex, RwLock};
+use resources::{CommandDeaths, Resources};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::options::Supervision as Settings;
+pub(crate) use resources::InWork;
+pub use resources::Quarantined;
 
 /// In a storm a dead resident is made again after this.
 pub(crate) const PAUSE_IN_STORM: Duration = Duration::from_secs(1);
+
+/// A command is answered when its actor panicked so often while it was in work.
+pub(crate) const DEATHS_PER_COMMAND_MAX: u32 = 3;
 
 /// The kind of the actors that own one resource each.
 pub(crate) const QUEUE: &str = "queue";
@@ -69,6 +77,9 @@ pub(crate) struct Supervision {
     begun: Instant,
     residents: RwLock<Vec<Weak<dyn Supervised>>>,
     kinds: Mutex<BTreeMap<&'static str, Kind>>,
+    /// Some resource's actor panicked lately: otherwise there is nothing to look up.
+    troubled: AtomicBool,
+    resources: Mutex<Resources>,
 }
 
 struct Kind {
@@ -79,7 +90,14 @@ struct Kind {
 
 impl Supervision {
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, begun: Instant::now(), residents: RwLock::default(), kinds: Mutex::default() }
+        Self {
+            settings,
+            begun: Instant::now(),
+            residents: RwLock::default(),
+            kinds: Mutex::default(),
+            troubled: AtomicBool::new(false),
+            resources: Mutex::new(Resources::new(settings)),
+        }
     }
 
     /// The clock of all budgets.
@@ -87,6 +105,7 @@ impl Supervision {
         self.begun.elapsed()
     }
 
+    /// How often may die.
     pub(crate) fn settings(&self) -> Settings {
         self.settings
     }
@@ -154,9 +173,72 @@ impl Supervision {
         }
     }
 
-    /// Ends the storms of kinds that are calm. Called by the watchdog.
+    /// The actor of a resource panicked while it handled this.
+    pub(crate) fn panicked(&self, id: ResourceId, in_work: &InWork, service: &Service, now: Timestamp) {
+        let clock = self.clock();
+        {
+            let mut resources = self.resources.lock();
+            self.troubled.store(true, Ordering::Release);
+            if let Some(quarantined) = resources.died(id, in_work, clock, now) {
+                metrics().quarantined(resources.quarantined(clock).len());
+                tracing::error!(
+                    resource = %id,
+                    deaths = quarantined.deaths,
+                    within = ?self.settings.window,
+                    refused_for = ?quarantined.remaining,
+                    "the actor of a resource dies too often: requests for it are refused for a while"
+                );
+            }
+        }
+        self.died_at(QUEUE, service, now, clock);
+    }
+
+    /// Is this resource quarantined?
+    pub(crate) fn quarantine(&self, id: ResourceId) -> Option<Quarantined> {
+        if !self.is_any_troubled() {
+            return None;
+        }
+        self.resources.lock().quarantine(id, self.clock())
+    }
+
+    /// All resources that are quarantined.
+    pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
+        self.resources.lock().quarantined(self.clock())
+    }
+
+    /// Has the actor of this resource panicked lately?
+    pub(crate) fn is_troubled(&self, id: ResourceId) -> bool {
+        self.is_any_troubled() && self.resources.lock().is_troubled(id)
+    }
+
+    /// How often its actor panicked lately while this command was in work.
+    pub(crate) fn deaths_of_command(&self, id: ResourceId, nonce: u64) -> CommandDeaths {
+        if !self.is_any_troubled() {
+            return CommandDeaths::default();
+        }
+        self.resources.lock().command(id, nonce)
+    }
+
+    fn is_any_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Acquire)
+    }
+
+    /// Ends the storms of kinds that are calm, and the quarantines that are over. Called by the
+    /// watchdog.
     pub(crate) fn look(&self, service: &Service, now: Timestamp) {
-        self.look_at(service, now, self.clock());
+        let clock = self.clock();
+        self.look_at(service, now, clock);
+        if self.is_any_troubled() {
+            let mut resources = self.resources.lock();
+            let ended = resources.look(clock);
+            self.troubled.store(resources.len() > 0, Ordering::Release);
+            for id in &ended {
+                tracing::info!(resource = %id, "requests for this resource are taken again");
+            }
+            if !ended.is_empty() {
+                metrics().quarantined(resources.quarantined(clock).len());
+            }
+        }
     }
 
     fn look_at(&self, service: &Service, now: Timestamp, clock: Duration) {

@@ -40,13 +40,17 @@ impl Document {
                 "its holders and waiters have limit {other}, not {limit}; all must name the same"
             )));
         }
-        if self.would_be_next(intent.priority) && self.has_room_for(intent.mode, now) {
+        let is_its_turn = self.would_be_next(intent.priority) && self.has_room_for(intent.mode, now);
+        if is_its_turn && ctx.granting {
             let seq = self.next_seq(now);
             // The client that acquires is connected: it is told with this very commit.
             let lock = self.make_lock(seq, Arc::clone(intent), None, true, ctx, now);
             // It may have been the overtake that makes a waiting ticket due, and that one may fit too.
             self.grant_ready(ctx, now);
             return Ok(Reply::Standing(Standing::Acquired { lock, reentrant: false, news: true }));
+        }
+        if is_its_turn && !acquire.queue {
+            return Err(Refusal::NotGranting);
         }
         if !acquire.queue {
             return Err(Refusal::Held { holders: self.holders_shown(), waiting: self.waiting() });

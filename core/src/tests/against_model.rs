@@ -62,6 +62,8 @@ struct Turn {
     deed: Deed,
     /// Which tickets' clients are connected, by the low bits of their numbers.
     present: u8,
+    /// Nothing may be granted, as with the kill switch.
+    off: bool,
     /// The batch ends after this command.
     commit: bool,
     /// The copy is dropped and read from the store again.
@@ -125,9 +127,16 @@ fn turns(
     deed: impl Strategy<Value = Deed>,
     count: usize,
 ) -> impl Strategy<Value = Vec<Turn>> {
-    let turn = (tick, deed, any::<u8>(), prop::bool::weighted(0.7), prop::bool::weighted(0.05));
-    let turn =
-        turn.prop_map(|(tick, deed, present, commit, reload)| Turn { tick, deed, present, commit, reload });
+    let off = prop::bool::weighted(0.15);
+    let turn = (tick, deed, any::<u8>(), off, prop::bool::weighted(0.7), prop::bool::weighted(0.05));
+    let turn = turn.prop_map(|(tick, deed, present, off, commit, reload)| Turn {
+        tick,
+        deed,
+        present,
+        off,
+        commit,
+        reload,
+    });
     prop::collection::vec(turn, 1..count)
 }
 
@@ -199,6 +208,7 @@ impl Pair {
             now: self.now,
             opened_at: self.opened_at,
             retried,
+            granting: !turn.off,
             rules: &self.rules,
             presence: &present,
         };

@@ -12,7 +12,11 @@ pub(super) fn after_command(before: &Document, after: &Document, ctx: &Context<'
     no_lease_is_over(after, now);
     tokens_grow(before, after);
     positions_follow_the_order(after);
-    nothing_grantable_waits(after, now);
+    if ctx.granting {
+        nothing_grantable_waits(after, now);
+    } else {
+        nothing_is_granted(before, after);
+    }
     nothing_is_silent(before, after);
     nobody_is_lost(before, after);
     the_deadline_is_exact(after, ctx, now);
@@ -85,6 +89,13 @@ fn nothing_grantable_waits(document: &Document, now: Timestamp) {
     }
 }
 
+/// Where nothing may be granted no lock is made.
+fn nothing_is_granted(before: &Document, after: &Document) {
+    for lock in after.locks() {
+        assert!(before.lock(lock.seq).is_some(), "{lock:?} was granted where nothing may be");
+    }
+}
+
 /// Every grant and every end is told as an event, an end with its reason.
 fn nothing_is_silent(before: &Document, after: &Document) {
     let effects = after.clone().take_effects();
@@ -150,6 +161,10 @@ fn the_deadline_is_exact(document: &Document, ctx: &Context<'_>, now: Timestamp)
         visible(&later)
     };
     let here = visible(document);
+    if !ctx.granting {
+        assert_eq!(settle_at(now), here, "a change that was due is not made");
+        return;
+    }
     let Some(at) = document.next_deadline() else {
         assert_eq!(settle_at(now + crate::Span::from_secs(1_000_000)), here, "no deadline, and yet a change");
         return;

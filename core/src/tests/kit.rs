@@ -103,6 +103,8 @@ pub(super) struct Room {
     pub(super) now: Timestamp,
     pub(super) opened_at: Timestamp,
     pub(super) present: Present,
+    /// May anything be granted?
+    pub(super) granting: bool,
     pub(super) effects: Effects,
     nonces: u64,
 }
@@ -120,6 +122,7 @@ impl Room {
             now: START,
             opened_at: Timestamp::ZERO,
             present: Present::default(),
+            granting: true,
             effects: Effects::default(),
             nonces: 0,
         }
@@ -153,6 +156,7 @@ impl Room {
             now: self.now,
             opened_at: self.opened_at,
             retried,
+            granting: self.granting,
             rules: &self.rules,
             presence: &self.present,
         };

@@ -15,4 +15,5 @@ mod pull;
 mod queue;
 mod records;
 mod requests;
+mod switched_off;
 mod tokens;

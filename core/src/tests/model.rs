@@ -191,6 +191,9 @@ impl Model {
 
     fn grant(&mut self, ctx: &Context<'_>, now: Timestamp) -> Option<Lock> {
         let mut first = None;
+        if !ctx.granting {
+            return None;
+        }
         while let Some(next) = self.order().first().copied().cloned() {
             if !self.fits(next.intent.mode, now) {
                 break;
@@ -279,7 +282,11 @@ impl Model {
         // As if it had queued: it is granted at once exactly if it would be the next.
         let first = self.due().is_empty()
             && self.queue.iter().all(|waiting| waiting.ticket.intent.priority < intent.priority);
-        if first && self.fits(intent.mode, now) {
+        let its_turn = first && self.fits(intent.mode, now);
+        if its_turn && !ctx.granting && !acquire.queue {
+            return Err(Refusal::NotGranting);
+        }
+        if its_turn && ctx.granting {
             let seq = self.next_seq(now);
             let lock = self.make_lock(seq, Arc::clone(intent), None, true, ctx, now);
             self.grant(ctx, now);

@@ -94,6 +94,7 @@ fn durability_a_lock_granted_in_the_batch_of_the_clean_up_is_kept() {
         now: room.now,
         opened_at: room.opened_at,
         retried: false,
+        granting: true,
         rules: &room.rules,
         presence: &crate::Nobody,
     };
