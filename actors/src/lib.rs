@@ -29,6 +29,7 @@ mod coordinator;
 mod deadlines;
 pub mod engine;
 pub mod events;
+mod faults;
 mod guarded;
 mod health;
 mod locks;
@@ -49,6 +50,7 @@ pub mod view;
 
 pub use answer::{Answer, Failure, RETRY_AFTER};
 pub use breaker::BreakerStatus;
+pub use faults::{FAULT_DELAY_MAX, FAULT_TIMES_MAX, FaultKind, FaultPoint, PlannedFault};
 pub use health::{BackendState, Health, PROBES_KEPT, Probe};
 pub use locks::{AcquireRequest, Locks, fresh_nonce};
 pub use options::{BreakerOptions, Options, Presence, Supervision};
