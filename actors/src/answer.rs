@@ -1,6 +1,7 @@
 //! What comes back to whoever asked, and the ways in which nothing does.
 
 use crate::service::Phase;
+use crate::supervision::Quarantined;
 use lockkeeper_core::{Refusal, Reply, Resource, Timestamp};
 use lockkeeper_store::StoreError;
 use std::sync::Arc;
@@ -97,6 +98,13 @@ pub enum Failure {
         /// Its value.
         limit: usize,
     },
+    /// The actor of this resource panicked too often: its requests are refused for a while; nothing
+    /// was granted.
+    #[error(
+        "the actor of resource {} died {} times shortly before; its requests are refused for {:?}",
+        .0.resource, .0.deaths, .0.remaining
+    )]
+    Quarantined(Quarantined),
     /// It may have happened: ask again with the same request id.
     #[error("outcome unknown: {0}")]
     OutcomeUnknown(String),
@@ -117,7 +125,11 @@ impl Failure {
     #[must_use]
     pub fn of_repetition(self) -> Self {
         match self {
-            Self::Unavailable(_) | Self::HoldOnly(_) | Self::Overloaded { .. } | Self::ShuttingDown => {
+            Self::Unavailable(_)
+            | Self::HoldOnly(_)
+            | Self::Overloaded { .. }
+            | Self::Quarantined(_)
+            | Self::ShuttingDown => {
                 Self::OutcomeUnknown(self.to_string())
             }
             other => other,

@@ -49,12 +49,7 @@ impl Coordinator {
         {
             return address.clone();
         }
-        let shared = Arc::clone(&self.shared);
-        let mailbox = shared.options.mailbox;
-        let address = QueueActor::create(move |ctx| {
-            ctx.set_mailbox_capacity(mailbox);
-            QueueActor::new(id, shared)
-        });
+        let address = QueueActor::start(id, Arc::clone(&self.shared));
         actors.insert(id, address.clone());
         address
     }

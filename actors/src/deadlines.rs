@@ -60,6 +60,12 @@ impl Deadlines {
         self.calendar.lock().insert((at, id));
     }
 
+    /// Puts documents on that are due now, whatever their own entry says.
+    pub(crate) fn put_due(&self, ids: impl Iterator<Item = ResourceId>, now: Timestamp) {
+        self.calendar.lock().extend(ids.map(|id| (now, id)));
+        self.earlier.notify_one();
+    }
+
     /// Waits until the earliest entry became an earlier one.
     pub(crate) async fn changed(&self) {
         self.earlier.notified().await;

@@ -31,6 +31,7 @@ mod coordinator;
 mod deadlines;
 pub mod engine;
 pub mod events;
+mod faults;
 mod guarded;
 mod health;
 mod journal;
@@ -52,6 +53,7 @@ pub mod view;
 
 pub use answer::{Answer, Failure, HoldOnly, LastLease, RETRY_AFTER, Released, Sight, Unconfirmed};
 pub use breaker::BreakerStatus;
+pub use faults::{FAULT_DELAY_MAX, FAULT_TIMES_MAX, FaultKind, FaultPoint, PlannedFault};
 pub use health::{BackendState, Health, PROBES_KEPT, Probe};
 pub use journal::JournalError;
 pub use locks::{AcquireRequest, Locks, fresh_nonce};

@@ -4,17 +4,19 @@
 //! the core; what is here only moves. A panic ends the actor: its waiting clients' channels close,
 //! and their handles send the commands again to its successor.
 
-use crate::engine::{Engine, Step, Submission, Surroundings};
+use crate::engine::{Engine, InWork, Step, Submission, Surroundings};
 use crate::events::Occurrence;
 use crate::recorder;
-use crate::resident::Kill;
+use crate::resident::{Kill, is_ordered};
 use crate::responder::Responder;
 use crate::shared::Shared;
+use crate::supervision::QUEUE;
 use actix::prelude::*;
+use futures_util::FutureExt;
 use lockkeeper_core::{Delta, Document, ResourceId, Version};
 use lockkeeper_store::{Committed, Loaded, Store, StoreError};
 use lockkeeper_telemetry::{Occupied, metrics};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +79,32 @@ impl QueueActor {
                 engine = engine.assuming_absent();
             }
         }
-        Self { id, engine, used: true, shared, _counted: metrics().actor("queue") }
+        if shared.options.chaos {
+            let faults = Arc::clone(&shared.faults);
+            engine = engine.before_deciding(move || faults.decide(id));
+        }
+        Self { id, engine, used: true, shared, _counted: metrics().actor(QUEUE) }
+    }
+
+    /// Starts the actor of a resource on this thread.
+    pub(crate) fn start(id: ResourceId, shared: Arc<Shared>) -> Addr<Self> {
+        let (sender, receiver) = actix::dev::channel::channel(shared.options.mailbox);
+        let lives = {
+            let shared = Arc::clone(&shared);
+            async move { Context::with_receiver(receiver).into_future(Self::new(id, shared)).await }
+        };
+        actix_rt::spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(lives).catch_unwind().await {
+                // One that its own net did not catch.
+                let (supervision, now) = (&shared.supervision, shared.store.now());
+                if is_ordered(&*panic) {
+                    supervision.killed(&shared.service, now);
+                } else {
+                    supervision.panicked(id, &InWork::default(), &shared.service, now);
+                }
+            }
+        });
+        Addr::new(sender)
     }
 
     /// Runs a piece of work; a panic ends this actor and nothing else.
@@ -85,7 +112,8 @@ impl QueueActor {
         self.used = true;
         if catch_unwind(AssertUnwindSafe(|| work(self, ctx))).is_err() {
             tracing::error!(resource = %self.id, "a queue actor panicked; its successor starts from the store");
-            metrics().actor_restarted("queue");
+            let shared = &self.shared;
+            shared.supervision.panicked(self.id, &self.engine.in_work(), &shared.service, shared.store.now());
             self.leave();
             ctx.terminate();
         }
@@ -103,14 +131,17 @@ impl QueueActor {
             known: self.shared.store.known(self.id.partition()),
             lost_before: self.shared.replica.get(self.id.partition()).lost_before,
         };
+        self.engine.decide_one_by_one(self.shared.supervision.is_troubled(self.id));
         match self.engine.step(around) {
             Step::Idle => {}
             Step::Load => {
                 let store = Arc::clone(&self.shared.store);
                 let (id, shared) = (self.id, Arc::clone(&self.shared));
-                ctx.spawn(async move { load(&shared, &*store, id).await }.into_actor(self).map(
+                let work = async move { load(&shared, &*store, id).await };
+                ctx.spawn(AssertUnwindSafe(work).catch_unwind().into_actor(self).map(
                     |result, actor, ctx| {
                         actor.guarded(ctx, |actor, ctx| {
+                            let result = result.unwrap_or_else(|panic| resume_unwind(panic));
                             let failed = result.is_err();
                             let now = actor.shared.store.now_in(actor.id.partition());
                             actor.engine.loaded(result, now);
@@ -126,9 +157,11 @@ impl QueueActor {
             Step::Commit(commit) => {
                 let store = Arc::clone(&self.shared.store);
                 let begun = std::time::Instant::now();
-                ctx.spawn(async move { store.commit(*commit).await }.into_actor(self).map(
+                let work = async move { store.commit(*commit).await };
+                ctx.spawn(AssertUnwindSafe(work).catch_unwind().into_actor(self).map(
                     move |result, actor, ctx| {
                         actor.guarded(ctx, |actor, ctx| {
+                            let result = result.unwrap_or_else(|panic| resume_unwind(panic));
                             recorder::commit(actor.shared.store.name(), &result, begun.elapsed());
                             actor.committed(result);
                             actor.reconcile();
@@ -299,6 +332,9 @@ impl Handler<Kill> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, kill: Kill, ctx: &mut Self::Context) {
+        if kill == Kill::Stop {
+            self.shared.supervision.killed(&self.shared.service, self.shared.store.now());
+        }
         // Not guarded: a test wants the whole of a panic.
         kill.carry_out(ctx);
     }

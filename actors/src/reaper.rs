@@ -11,6 +11,7 @@ use lockkeeper_core::{Command, ResourceId, Timestamp};
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Documents whose turn is taken from the calendar at once.
 const BATCH_MAX: usize = 256;
@@ -79,7 +80,11 @@ impl Reaper {
             .view
             .documents(None)
             .iter()
-            .filter(|document| document.next_deadline().is_some_and(overdue_since))
+            // Where nothing is granted, grants are not overdue.
+            .filter(|document| match shared.is_switched_on() {
+                true => document.next_deadline().is_some_and(overdue_since),
+                false => document.next_end().is_some_and(overdue_since),
+            })
             .map(|document| document.id())
             .collect();
         if !overdue.is_empty() {
@@ -93,12 +98,39 @@ impl Reaper {
     }
 }
 
+impl Reaper {
+    /// After the kill switch was turned back, what could have been granted meanwhile is granted at once.
+    fn follow_switch(&mut self, mut switch: watch::Receiver<Option<Arc<str>>>, ctx: &mut Context<Self>) {
+        let wait = async move { switch.changed().await.is_ok().then_some(switch) };
+        ctx.spawn(wait.into_actor(self).map(|switch, reaper, ctx| {
+            // Gone with the server.
+            let Some(mut switch) = switch else { return };
+            let is_on = switch.borrow_and_update().is_none();
+            if is_on {
+                reaper.catch_up();
+            }
+            reaper.follow_switch(switch, ctx);
+        }));
+    }
+
+    fn catch_up(&self) {
+        let shared = self.locks.shared();
+        let now = shared.store.now();
+        let documents = shared.view.documents(None);
+        let due = documents.iter().filter(|document| document.next_deadline().is_some_and(|at| at <= now));
+        shared.view.deadlines().put_due(due.map(|document| document.id()), now);
+    }
+}
+
 impl Actor for Reaper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(self.locks.shared().options.sweep_interval, Self::sweep);
         self.reap(ctx);
+        // A successor may have missed that it was turned.
+        self.catch_up();
+        self.follow_switch(self.locks.shared().watch_switch(), ctx);
     }
 }
 

@@ -16,7 +16,8 @@ use futures_util::FutureExt;
 use lockkeeper_core::Timestamp;
 use lockkeeper_telemetry::metrics;
 use parking_lot::Mutex;
-use std::panic::AssertUnwindSafe;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, panic_any};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -33,10 +34,18 @@ pub enum Kill {
     Stop,
 }
 
+/// What an actor says that panics since it was told to.
+const KILLED: &str = "killed on purpose";
+
+/// Was this panic ordered?
+pub(crate) fn is_ordered(panic: &(dyn Any + Send)) -> bool {
+    panic.downcast_ref::<&str>() == Some(&KILLED)
+}
+
 impl Kill {
     pub(crate) fn carry_out<A: Actor<Context = Context<A>>>(self, ctx: &mut Context<A>) {
         match self {
-            Self::Panic => panic!("killed on purpose"),
+            Self::Panic => panic_any(KILLED),
             Self::Stop => ctx.stop(),
         }
     }

@@ -5,12 +5,13 @@ use crate::admission::Admission;
 use crate::breaker::BreakerGate;
 use crate::events::EventLog;
 use crate::events::Occurrence;
+use crate::faults::{ChaosStore, Faults};
 use crate::guarded::GuardedStore;
 use crate::health::HealthState;
 use crate::journal::Journal;
 use crate::options::Options;
 use crate::queue_actor::QueueActor;
-use crate::replica::{GreatestToken, ReplicaState};
+use crate::replica::{GreatestToken, ReplicaState, Sealed};
 use crate::service::{Hindrance, Service};
 use crate::statistics::Tally;
 use crate::supervision::Supervision;
@@ -25,7 +26,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// The queue actors of one shard. A coordinator's successor finds its predecessor's actors here:
 /// two actors of one resource would each know only half of the waiting clients.
@@ -46,8 +47,10 @@ pub(crate) struct Shared {
     pub(crate) registries: Vec<Arc<Registry>>,
     pub(crate) log: Arc<EventLog>,
     pub(crate) health: Arc<HealthState>,
-    pub(crate) service: Service,
+    pub(crate) service: Arc<Service>,
     pub(crate) supervision: Supervision,
+    /// What tests have go wrong.
+    pub(crate) faults: Arc<Faults>,
     pub(crate) tally: Tally,
     pub(crate) admission: Admission,
     pub(crate) journal: Journal,
@@ -59,25 +62,35 @@ pub(crate) struct Shared {
     tunables: ArcSwap<Tunables>,
     draining: AtomicBool,
     drain: Notify,
+    /// Why this instance grants nothing, if it was switched off.
+    switched_off: watch::Sender<Option<Arc<str>>>,
 }
 
 impl Shared {
-    pub(crate) fn new(unguarded: Arc<dyn Store>, options: Options, journal: Journal) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, options: Options, journal: Journal) -> Self {
+        let faults = Arc::new(Faults::new(options.chaos));
+        let unguarded = if options.chaos {
+            tracing::warn!("this instance lets anyone who reaches it kill its actors and plan faults (chaos)");
+            Arc::new(ChaosStore::new(store, Arc::clone(&faults)))
+        } else {
+            store
+        };
         let opened_at = unguarded.now();
         let is_shared = unguarded.shared().is_some();
         let log = Arc::new(EventLog::new(&options.instance, options.event_ring));
         let service = Service::new(Arc::clone(&log), opened_at).after_releases(journal.counter());
+        let service = Arc::new(service);
         if journal.book().len() > 0 {
             // Before anything is granted in this life.
-            service.hinder(
-                Hindrance::Journal,
-                "releases that were accepted in the last life come first",
-                opened_at,
-            );
+            let reason = "releases that were accepted in the last life come first";
+            service.hinder(Hindrance::Journal, reason, opened_at);
         }
         let health = Arc::new(HealthState::new(opened_at, is_shared));
         if let Some(reason) = health.get().reason {
             service.hinder(Hindrance::Store, reason, opened_at);
+        }
+        if let Some(reason) = &options.switched_off {
+            service.hinder(Hindrance::SwitchedOff, reason.as_str(), opened_at);
         }
         let breaker =
             options.breaker.map(|options| Arc::new(BreakerGate::new(options, unguarded.name(), opened_at)));
@@ -85,15 +98,16 @@ impl Shared {
         Self {
             view: View::new(is_shared),
             registries: (0..options.shards.max(1)).map(|_| Arc::default()).collect(),
-            service,
             journal,
             supervision: Supervision::new(options.supervision),
+            faults,
             log,
             health,
             breaker,
             tally: Tally::new(),
             admission: Admission::new(options.commands_max),
-            replica: ReplicaState::new(),
+            replica: ReplicaState::new(Sealed::new(Arc::clone(&service), Arc::clone(&unguarded))),
+            service,
             tokens: GreatestToken::load(options.token_file.clone()),
             started_at: AtomicU64::new(opened_at.as_micros()),
             met: AtomicBool::new(false),
@@ -101,6 +115,7 @@ impl Shared {
             opened_at: AtomicU64::new(opened_at.as_micros()),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
+            switched_off: watch::Sender::new(options.switched_off.as_deref().map(Into::into)),
             store: Arc::new(store),
             unguarded,
             options,
@@ -179,8 +194,51 @@ impl Shared {
     }
 
     pub(crate) fn begin_drain(&self) {
+        self.service.hinder(Hindrance::Leaving, "the server is about to stop", self.store.now());
         self.draining.store(true, Ordering::Release);
         self.drain.notify_waiters();
+    }
+
+    /// The kill switch. With a reason nothing is granted and nothing handed on from now on; without one it
+    /// is again.
+    pub(crate) fn switch(&self, off: Option<&str>) {
+        let now = self.store.now();
+        match off {
+            Some(reason) => self.service.hinder(Hindrance::SwitchedOff, reason, now),
+            None => self.service.clear(Hindrance::SwitchedOff, now),
+        }
+        // After the phase: who is told of the switch finds the phase changed.
+        self.switched_off.send_if_modified(|known| {
+            let changed = known.as_deref() != off;
+            *known = off.map(Into::into);
+            changed
+        });
+    }
+
+    /// By what this instance was switched off, if it was.
+    pub(crate) fn switched_off(&self) -> Option<Arc<str>> {
+        self.switched_off.borrow().clone()
+    }
+
+    /// May this instance grant and hand on, as far as the kill switch is concerned?
+    pub(crate) fn is_switched_on(&self) -> bool {
+        self.switched_off.borrow().is_none()
+    }
+
+    /// Hears of the kill switch.
+    pub(crate) fn watch_switch(&self) -> watch::Receiver<Option<Arc<str>>> {
+        self.switched_off.subscribe()
+    }
+
+    /// Waits until whoever waits for a grant had better ask another instance: this one is about to stop, or
+    /// was switched off.
+    pub(crate) async fn turned_away(&self) {
+        let mut switch = self.watch_switch();
+        tokio::select! {
+            () = self.drained() => {}
+            // The sender lives as long as this.
+            _ = switch.wait_for(Option::is_some) => {}
+        }
     }
 
     /// Waits until the server is about to stop.

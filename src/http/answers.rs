@@ -200,6 +200,16 @@ pub(super) fn failure(failure: &Failure) -> Problem {
         Failure::Overloaded { what, limit } => {
             Problem::new(&problem::OVERLOADED, format!("too many {what} (limit {limit})"))
         }
+        Failure::Quarantined(quarantined) => {
+            let detail = format!(
+                "the actor of resource {} died {} times shortly before: its requests are refused until {}, and \
+                 nothing else is affected. The log of this instance says why it dies; take a backup, and report it",
+                quarantined.resource,
+                quarantined.deaths,
+                Instant(quarantined.until)
+            );
+            Problem::new(&problem::BACKEND_UNAVAILABLE, detail).after(quarantined.remaining)
+        }
         Failure::OutcomeUnknown(cause) => Problem::new(&problem::OUTCOME_UNKNOWN, cause.clone()),
         Failure::ShuttingDown => {
             Problem::new(&problem::SHUTTING_DOWN, "no new grants: the server is stopping")
@@ -214,14 +224,22 @@ pub(super) fn failure(failure: &Failure) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockkeeper_actors::Quarantined;
 
     #[test]
     fn failures_keep_their_meaning() {
+        let quarantined = Quarantined {
+            resource: ResourceId(7),
+            until: Timestamp::from_millis(5000),
+            remaining: std::time::Duration::from_millis(4900),
+            deaths: 11,
+        };
         for (is, code, retry) in [
             (Failure::Unavailable("disk full".into()), "backend_unavailable", true),
             (Failure::Overloaded { what: "clients", limit: 3 }, "overloaded", true),
             (Failure::OutcomeUnknown("no answer".into()), "outcome_unknown", true),
             (Failure::ShuttingDown, "shutting_down", true),
+            (Failure::Quarantined(quarantined), "backend_unavailable", true),
             (Failure::Internal("x".into()), "internal", false),
             (Failure::Damaged("x".into()), "internal", false),
         ] {

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -185,6 +186,13 @@ impl Problem {
         if let Ok(json) = serde_json::to_string(value) {
             self.0.extensions.push((name, json));
         }
+        self
+    }
+
+    /// When to send it again; at least a second from now.
+    #[must_use]
+    pub(super) fn after(mut self, wait: Duration) -> Self {
+        self.0.retry_after_secs = Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1));
         self
     }
 

@@ -8,27 +8,55 @@ use super::views::json;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
+use lockkeeper_actors::{Hindered, Hindrance, Phase};
 use serde::Serialize;
 
 /// What an operator can do, which depends on where the locks are kept.
 struct Actions {
-    draining: &'static str,
-    hold_only: &'static str,
+    leaving: &'static str,
+    store: &'static str,
+    breaker: &'static str,
 }
 
 const OF_OWN_STORE: Actions = Actions {
-    draining: "wait until this server is back; locks and tickets stay",
-    hold_only: "see to the store (disk space, permissions, the disk itself); locks are granted again as soon as it answers",
+    leaving: "wait until this server is back; locks and tickets stay",
+    store: "see to the store (disk space, permissions, the disk itself); locks are granted again as soon as it answers",
+    breaker: "see why calls of the store fail (GET /api/locks/health, the log); once probes of it are good, locks are granted again",
 };
 
 const OF_SHARED_STORE: Actions = Actions {
-    draining: "ask another instance, or wait until this one is back; locks and tickets stay",
-    hold_only: "see to Redis (is it up and reached from here, does it take writes: memory, disk, enough replicas); locks are granted again as soon as it answers",
+    leaving: "ask another instance, or wait until this one is back; locks and tickets stay",
+    store: "see to Redis (is it up and reached from here, does it take writes: memory, disk, enough replicas); locks are granted again as soon as it answers",
+    breaker: "see why calls of Redis fail (GET /api/locks/health, the log); once probes of it are good, locks are granted again",
 };
 
 /// Only a shared store is sealed.
 const SEALED: &str =
     "wait for the settle window; if it lasts, see the log of each instance (lockkeeper instances names them)";
+const SWITCHED_OFF: &str = "switch it on again where it was switched off (a setting or an environment variable); what is held stays held";
+const STORM: &str = "see the log for what its actors die of; it grants again after a while without deaths; if it lasts, restart this instance";
+const JOURNAL: &str = "wait: releases that were accepted while the store was away are carried out first";
+
+impl Actions {
+    const fn of(&self, hindrance: Hindrance) -> &'static str {
+        match hindrance {
+            Hindrance::Leaving => self.leaving,
+            Hindrance::SwitchedOff => SWITCHED_OFF,
+            Hindrance::Storm => STORM,
+            Hindrance::Store => self.store,
+            Hindrance::Breaker => self.breaker,
+            Hindrance::Sealed => SEALED,
+            Hindrance::Journal => JOURNAL,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct HinderedView {
+    by: &'static str,
+    since: Instant,
+    reason: String,
+}
 
 #[derive(Serialize)]
 struct Readiness {
@@ -37,40 +65,44 @@ struct Readiness {
     since: Instant,
     reason: Option<String>,
     action: Option<&'static str>,
+    /// All that keeps it from granting, the most telling first.
+    hindered: Vec<HinderedView>,
     sealed_partitions: usize,
 }
 
 impl Readiness {
     fn of(door: &Door) -> Self {
-        let health = door.locks.health();
+        let status = door.locks.service();
         let replica = door.locks.replica();
         let actions = if replica.is_some() { OF_SHARED_STORE } else { OF_OWN_STORE };
         let sealed = replica.map_or(0, |replica| replica.sealed);
-        let partitions = replica.map_or(0, |replica| replica.partitions);
-        let all_sealed = sealed > 0 && sealed == partitions;
-        let sealed_since = replica.and_then(|replica| replica.sealed_since).unwrap_or(health.since);
-        let (phase, since, reason, action) = if let Some(since) = door.leaving_since() {
-            ("draining", since, Some("the server is about to stop".into()), Some(actions.draining))
-        } else if !health.healthy {
-            ("hold_only", health.since, health.reason, Some(actions.hold_only))
-        } else if all_sealed {
-            let reason = "the store may have lost data; the instances write back what they know";
-            ("sealed", sealed_since, Some(reason.into()), Some(SEALED))
-        } else if sealed > 0 {
-            let reason = format!(
+        let (mut phase, mut since) = (status.phase, status.since);
+        let mut reason = status.reason().map(str::to_owned);
+        let mut action = status.hindered.first().map(|first| actions.of(first.by));
+        if let Some(leaving) = door.leaving_since()
+            && !status.is_hindered_by(Hindrance::Leaving)
+        {
+            // Load balancers are told before it stops to grant.
+            (phase, since) = (Phase::Draining, leaving);
+            (reason, action) = (Some("the server is about to stop".into()), Some(actions.leaving));
+        } else if sealed > 0 && reason.is_none() {
+            let partitions = replica.map_or(0, |replica| replica.partitions);
+            reason = Some(format!(
                 "{sealed} of {partitions} partitions are sealed: the store may have lost data of them, and the \
                  instances write back what they know"
-            );
-            ("granting", health.since, Some(reason), Some(SEALED))
-        } else {
-            ("granting", health.since, None, None)
-        };
+            ));
+            action = Some(SEALED);
+        }
+        let can_grant = status.hindered.is_empty() && !door.locks.is_draining();
+        let view =
+            |it: Hindered| HinderedView { by: it.by.as_str(), since: Instant(it.since), reason: it.reason };
         Self {
-            can_grant: health.healthy && !all_sealed && !door.locks.is_draining(),
-            phase,
+            can_grant,
+            phase: phase.as_str(),
             since: Instant(since),
             reason,
             action,
+            hindered: status.hindered.into_iter().map(view).collect(),
             sealed_partitions: sealed,
         }
     }
@@ -82,7 +114,7 @@ pub(super) async fn readyz(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
     let for_traffic = query.word("for", "traffic", |word| (word == "traffic").then_some(())).is_some();
     query.finish()?;
     let readiness = Readiness::of(&door);
-    let ready = if for_traffic { door.leaving_since().is_none() } else { readiness.can_grant };
+    let ready = if for_traffic { door.takes_traffic() } else { readiness.can_grant };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = json(status, &readiness)?;
     if !ready {

@@ -17,6 +17,7 @@ pub(super) enum Verb {
     /// `GET`, and with it `HEAD`.
     Get,
     Post,
+    Put,
     Delete,
 }
 
@@ -26,6 +27,7 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
     }
@@ -34,6 +36,7 @@ impl Verb {
         match self {
             Self::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
             Self::Post => web::post(),
+            Self::Put => web::put(),
             Self::Delete => web::delete(),
         }
     }
@@ -97,6 +100,8 @@ routes! {
     /// Routes that exist only with `--chaos`.
     CHAOS_ROUTES:
     "/api/v1/admin/actors/{name}/kill" => Post chaos::kill;
+    "/api/v1/admin/faults" => Get chaos::list, Delete chaos::remove_all;
+    "/api/v1/admin/faults/{point}" => Put chaos::plan, Delete chaos::remove;
 }
 
 /// Paths of the contract that this version does not have yet; each with what lies below it.

@@ -61,7 +61,7 @@ struct EnhancedLocking {
 pub(super) async fn healthz(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     no_query(&req)?;
     let enhanced_locking = EnhancedLocking {
-        enabled: true,
+        enabled: door.locks.switched_off().is_none(),
         store: door.locks.store_name(),
         healthy: door.locks.health().healthy,
         version: door.params.version,
@@ -135,7 +135,7 @@ pub(super) async fn compatibility(req: HttpRequest, door: web::Data<Door>) -> Re
     no_query(&req)?;
     ok(&Compatibility {
         mode: "native",
-        enhanced_enabled: true,
+        enhanced_enabled: door.locks.switched_off().is_none(),
         fallback_active: false,
         legacy_ops: 0,
         enhanced_ops: door.operations(),

@@ -167,6 +167,10 @@ impl TestDoor {
         self.ask_for(TestRequest::post().uri(path).set_json(body)).await
     }
 
+    pub(super) async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.ask_for(TestRequest::put().uri(path).set_json(body)).await
+    }
+
     pub(super) async fn delete_keyed(&self, path: &str, key: Option<&str>) -> (u16, Value) {
         let mut request = TestRequest::delete().uri(path);
         if let Some(key) = key {

@@ -1,54 +1,18 @@
 //! A full disk: nothing is granted, nothing is lost, and it goes on when space returns.
 
-use crate::support::{TestServer, eventually, is_problem};
+use crate::support::{SmallDisk, TestServer, eventually, is_problem};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A small file system of its own, unmounted at the end.
-struct Tmpfs {
-    path: PathBuf,
-    _parent: tempfile::TempDir,
-}
-
-impl Tmpfs {
-    /// None when this process may not mount.
-    fn mount(size: &str) -> Option<Self> {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("disk");
-        std::fs::create_dir(&path).unwrap();
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(&path)
-            .status();
-        status.is_ok_and(|status| status.success()).then_some(Self { path, _parent: parent })
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
-}
-
-/// Takes all the space that is left.
-fn fill(path: &Path) {
-    use std::io::Write;
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    for size in [64 * 1024, 4096, 512, 1] {
-        while file.write_all(&vec![0; size]).is_ok() {}
-    }
-}
 
 #[tokio::test]
 async fn nothing_is_granted_without_space_and_nothing_is_lost() {
-    let Some(disk) = Tmpfs::mount("4m") else {
+    let parent = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&parent.path().join("disk"), "4m") else {
         eprintln!(
             "\nSKIPPED: a small tmpfs could not be mounted (no permission); the disk-full test did not run\n"
         );
         return;
     };
-    let data = disk.path.join("data");
+    let data = disk.path().join("data");
     let server =
         TestServer::start_in(&data, &["--set", "health.interval=100ms", "--set", "sweep-interval=100ms"]);
     let client = server.client();
@@ -58,15 +22,14 @@ async fn nothing_is_granted_without_space_and_nothing_is_lost() {
     }
     let ticket = client.queue("p0", "next", json!({})).await;
 
-    let filler = disk.path.join("filler");
-    fill(&filler);
+    disk.fill();
     // Big enough that free pages inside the file do not take them for ever.
     let metadata: serde_json::Map<String, Value> =
         (0..32).map(|n| (format!("k{n}"), json!("x".repeat(1000)))).collect();
     let mut n = 0;
     let refused = eventually("the disk is full", async || {
         n += 1;
-        fill(&filler);
+        disk.fill();
         let reply =
             client.acquire(&format!("big{n}"), "me", json!({"ttl": "0s", "metadata": metadata})).await;
         match reply.status {
@@ -104,7 +67,7 @@ async fn nothing_is_granted_without_space_and_nothing_is_lost() {
     assert_eq!(one.status, 200, "{}", one.text);
     assert_eq!(client.get("/api/locks/health").await.body["overall"], false);
 
-    std::fs::remove_file(&filler).unwrap();
+    disk.clear();
     eventually("it can grant again", async || (client.get("/readyz").await.status == 200).then_some(()))
         .await;
     kept.push(client.lock("after", "me", json!({"ttl": "0s"})).await);

@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod client;
+mod disk;
 mod events;
 mod instances;
 mod raw;
@@ -11,6 +12,7 @@ mod server;
 pub(crate) use check::{has_members, is_problem, is_time, members, millis_of};
 pub(crate) use cli::{Cli, finish};
 pub(crate) use client::{Client, Reply, acquire_body};
+pub(crate) use disk::SmallDisk;
 pub(crate) use events::EventStream;
 pub(crate) use instances::{IDS, ThreeInstances};
 pub(crate) use raw::Raw;

@@ -133,6 +133,23 @@ pub struct Engine<C> {
     /// Waiting clients may have missed their turn: load even if nobody asks.
     reload: bool,
     conflicts: u32,
+    /// The nonces of what is being decided or in flight, for whoever survives a panic.
+    in_work: Vec<u64>,
+    /// Nothing of it was given to the store.
+    undecided: bool,
+    /// The one command of it that is being applied.
+    deciding: Option<u64>,
+    one_by_one: bool,
+    before_deciding: Option<Box<dyn Fn() + Send>>,
+}
+
+/// What an engine is at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InWork {
+    /// The commands, by their nonces.
+    pub nonces: Vec<u64>,
+    /// Nothing of them was given to the store.
+    pub undecided: bool,
 }
 
 /// What an engine's decisions depend on besides its document.
@@ -174,6 +191,33 @@ impl<C: Client> Engine<C> {
             owed: Vec::new(),
             reload: false,
             conflicts: 0,
+            in_work: Vec::new(),
+            undecided: false,
+            deciding: None,
+            one_by_one: false,
+            before_deciding: None,
+        }
+    }
+
+    /// Calls this before it decides a command: where a test has it panic.
+    #[must_use]
+    pub fn before_deciding(mut self, call: impl Fn() + Send + 'static) -> Self {
+        self.before_deciding = Some(Box::new(call));
+        self
+    }
+
+    /// From now on each command has a commit of its own, or not: after a panic it is found that way
+    /// which of them was the cause.
+    pub fn decide_one_by_one(&mut self, one_by_one: bool) {
+        self.one_by_one = one_by_one;
+    }
+
+    /// The commands that are in work now; after a panic, those that may have caused it.
+    #[must_use]
+    pub fn in_work(&self) -> InWork {
+        match self.deciding {
+            Some(nonce) => InWork { nonces: vec![nonce], undecided: true },
+            None => InWork { nonces: self.in_work.clone(), undecided: self.undecided },
         }
     }
 
@@ -334,13 +378,24 @@ impl<C: Client> Engine<C> {
         if confirmed > 0 {
             count = count.min(confirmed);
         }
+        if self.one_by_one {
+            count = count.min(1);
+        }
+        self.in_work.clear();
+        self.in_work.extend(self.inbox.iter().take(count).map(|submission| submission.nonce));
+        self.undecided = true;
         let (mut work, floor) = match work {
             Ok(document) => (Some(document), around.known.floor),
             Err(floor) => (None, floor),
         };
         let mut certain = !self.shared || confirmed > 0;
-        let mut batch = Vec::with_capacity(count);
-        for submission in self.inbox.drain(..count) {
+        let mut outcomes = Vec::with_capacity(count);
+        // They stay where they are until all is decided: a panic leaves them to be dropped last.
+        for submission in self.inbox.iter().take(count) {
+            self.deciding = Some(submission.nonce);
+            if let Some(call) = &self.before_deciding {
+                call();
+            }
             let ctx = Context {
                 now: around.now,
                 opened_at: around.opened_at,
@@ -365,10 +420,12 @@ impl<C: Client> Engine<C> {
                 }
                 (outcome, _) => outcome,
             };
-            batch.push((submission, outcome));
+            outcomes.push(outcome);
         }
+        self.deciding = None;
         // That time has nothing to say yet may be said of a copy: another look follows.
-        let unanswered = batch.iter().all(|(submission, _)| matches!(*submission.command, Command::Settle));
+        let mut waiting = self.inbox.iter().take(count);
+        let unanswered = waiting.all(|submission| matches!(*submission.command, Command::Settle));
         certain |= unanswered;
         if let (Some(document), true, false) = (&mut work, self.shared, unanswered) {
             document.take_on(around.known.generation);
@@ -383,6 +440,7 @@ impl<C: Client> Engine<C> {
         let partition = self.id.partition();
         let mut commit = Commit { floor, ..Commit::of(partition, Vec::new(), decided_at) };
         let changes = delta.is_some();
+        let batch: Vec<_> = self.inbox.drain(..count).zip(outcomes).collect();
         match delta {
             Some((delta, raise_floor)) => {
                 commit.deltas.push(delta);
@@ -393,10 +451,12 @@ impl<C: Client> Engine<C> {
             }
             None if certain => {
                 self.answer_batch(work, effects, batch, decided_at);
+                self.in_work.clear();
                 return None;
             }
             None => commit.checks.push((self.id, before)),
         }
+        self.undecided = false;
         self.flight = Some(Flight { document: work, changes, effects, batch, decided_at });
         Some(commit)
     }
@@ -513,6 +573,7 @@ impl<C: Client> Engine<C> {
                 }
             }
         }
+        self.in_work.clear();
         self.catch_up(now);
     }
 

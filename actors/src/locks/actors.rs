@@ -1,6 +1,7 @@
 //! The actors by their names: how they stand, and killing them on purpose.
 
 use super::Locks;
+use crate::faults::{FaultPoint, PlannedFault};
 use crate::options::Supervision;
 use crate::resident::Kill;
 use crate::supervision::{ActorStatus, QUEUE, Quarantined};
@@ -52,6 +53,24 @@ impl Locks {
             }
             None => self.shared().supervision.resident(name).is_some_and(|resident| resident.kill(how)),
         }
+    }
+
+    /// Plans a fault, in place of the one that was planned at its point. False without `--chaos`.
+    #[must_use]
+    pub fn plan_fault(&self, fault: PlannedFault) -> bool {
+        self.shared().faults.plan(fault)
+    }
+
+    /// The faults that are planned.
+    #[must_use]
+    pub fn planned_faults(&self) -> Vec<PlannedFault> {
+        self.shared().faults.planned()
+    }
+
+    /// Takes back what is planned at this point, or everywhere. False when nothing was.
+    #[allow(clippy::must_use_candidate, reason = "whoever clears all does not care")]
+    pub fn remove_faults(&self, point: Option<FaultPoint>) -> bool {
+        self.shared().faults.remove(point)
     }
 
     /// May actors be killed and faults be planned from outside?

@@ -8,6 +8,7 @@ use crate::engine::{Client, Submission};
 use crate::queue_actor::{EndWait, Forget, QueueActor, Submit};
 use crate::resident::Unreached;
 use crate::responder::Responder;
+use crate::supervision::{CommandDeaths, DEATHS_PER_COMMAND_MAX};
 use actix::prelude::*;
 use lockkeeper_core::{Command, Reply, ResourceId, Seq, Standing};
 use lockkeeper_telemetry::{Retry, metrics};
@@ -63,6 +64,8 @@ impl Locks {
         // Actors may die as often as they like: what is bounded is the time.
         let give_up_at = wait_until.unwrap_or(begun) + self.shared().options.answer_timeout;
         let mut pause = RESEND_PAUSE;
+        let deaths_before = self.shared().supervision.deaths_of_command(id, nonce);
+        let mut sent = 0;
         loop {
             let work = self.shared().admission.enter(id.partition(), class)?;
             class = Class::GoesOn;
@@ -76,6 +79,7 @@ impl Locks {
             };
             let guard = ForgetGuard { locks: self, id, nonce, armed: true };
             self.send(id, submission);
+            sent += 1;
             let received = self.receive(id, nonce, receiver, wait_until).await;
             guard.disarm();
             if let Some(answer) = received {
@@ -89,8 +93,29 @@ impl Locks {
             let absent = AbsentGuard { locks: self, id, command: &command, nonce, armed: true };
             tokio::time::sleep(pause).await;
             absent.disarm();
+            if let Some(failure) = self.poisonous(id, nonce, deaths_before, sent) {
+                return Err(failure);
+            }
             pause = (pause * 2).min(RESEND_PAUSE_MAX);
         }
+    }
+
+    /// Does this command have its actor panic again and again? Then it is answered, before the budget
+    /// of its resource is spent for everybody. Actors that were killed from outside do not count.
+    fn poisonous(&self, id: ResourceId, nonce: u64, before: CommandDeaths, sent: u32) -> Option<Failure> {
+        let deaths = self.shared().supervision.deaths_of_command(id, nonce);
+        if deaths.all < DEATHS_PER_COMMAND_MAX {
+            return None;
+        }
+        let what =
+            format!("the resource's actor panicked {} times while this request was in work", deaths.all);
+        tracing::error!(resource = %id, nonce, deaths = deaths.all, "a request is given up, since its actor dies of it");
+        // Each time it was sent, nothing of it came to the store.
+        Some(if deaths.undecided.saturating_sub(before.undecided) >= sent {
+            Failure::Internal(what)
+        } else {
+            Failure::OutcomeUnknown(what)
+        })
     }
 
     /// Waits for the answer; `None`: the actor died and took the channel with it.
@@ -107,7 +132,7 @@ impl Locks {
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
                     () = async {
-                        shared.drained().await;
+                        shared.turned_away().await;
                         let spread = shared.tunables().drain_spread;
                         tokio::time::sleep(spread.mul_f64(rand::random::<f64>())).await;
                     } => {}
@@ -152,6 +177,9 @@ impl Locks {
     fn try_send(&self, id: ResourceId, submission: Submission<Responder>) -> Result<(), Unsent> {
         let limit = self.shared().options.mailbox;
         let overloaded = |what| Failure::Overloaded { what, limit };
+        if let Some(quarantined) = self.shared().supervision.quarantine(id) {
+            return Err((submission, Some(Failure::Quarantined(quarantined))));
+        }
         let submission = match self.actor_of(id) {
             None => submission,
             Some(actor) => match actor.try_send(Submit(submission)) {

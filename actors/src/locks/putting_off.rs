@@ -2,6 +2,7 @@
 
 use super::Locks;
 use crate::answer::{Failure, Released, Unconfirmed};
+use crate::faults::FaultPoint;
 use crate::journal::NotAccepted;
 use lockkeeper_core::{EntryId, Reply};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ impl Locks {
                     return Err(self.hold_only(Some(partition), cause, None));
                 };
                 let resource = Arc::clone(document.resource());
+                if let Err(planned) = shared.faults.pass(FaultPoint::JournalAppend, None).await {
+                    return Err(self.not_accepted(lock, NotAccepted::Unwritten(planned.to_string())));
+                }
                 let accepted =
                     shared.journal.accept(lock, Arc::clone(&resource), Arc::clone(&copy), nonce, now).await;
                 accepted.map_err(|refused| self.not_accepted(lock, refused))?;

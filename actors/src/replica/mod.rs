@@ -11,6 +11,7 @@
 mod catch_up;
 mod custodian;
 mod follower;
+mod sealed;
 mod state;
 mod tokens;
 mod write_back;
@@ -18,6 +19,7 @@ mod write_back;
 pub(crate) use catch_up::{catch_up, compare};
 pub(crate) use custodian::{Custodian, look_before_use};
 pub(crate) use follower::Follower;
+pub(crate) use sealed::Sealed;
 pub use state::ReplicaStatus;
 pub(crate) use state::{ReplicaState, all};
 pub(crate) use tokens::GreatestToken;

@@ -1,5 +1,6 @@
 //! What is known of each partition of the shared store.
 
+use super::sealed::Sealed;
 use lockkeeper_core::resource::PARTITIONS;
 use lockkeeper_core::{Partition, Timestamp};
 use lockkeeper_store::shared::{CommittedChange, InstanceRecord};
@@ -57,6 +58,7 @@ pub(crate) struct Sealing {
 /// What all parts of the replica share.
 pub(crate) struct ReplicaState {
     partitions: Vec<Mutex<PartitionState>>,
+    sealed: Sealed,
     /// One comparison of a partition at a time.
     comparing: Vec<tokio::sync::Mutex<()>>,
     instances: RwLock<Vec<InstanceRecord>>,
@@ -82,7 +84,7 @@ pub struct ReplicaStatus {
 }
 
 impl ReplicaState {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sealed: Sealed) -> Self {
         let fresh = PartitionState {
             generation: None,
             lost_before: 0,
@@ -94,6 +96,7 @@ impl ReplicaState {
         };
         Self {
             partitions: (0..PARTITIONS).map(|_| Mutex::new(fresh)).collect(),
+            sealed,
             comparing: (0..PARTITIONS).map(|_| tokio::sync::Mutex::default()).collect(),
             instances: RwLock::default(),
             awake: Mutex::new((Instant::now(), None)),
@@ -109,8 +112,15 @@ impl ReplicaState {
         *self.partitions[usize::from(partition.0)].lock()
     }
 
+    /// The only way to change it, so that no sealing and no opening is missed.
     pub(crate) fn change<T>(&self, partition: Partition, change: impl FnOnce(&mut PartitionState) -> T) -> T {
-        change(&mut self.partitions[usize::from(partition.0)].lock())
+        let mut state = self.partitions[usize::from(partition.0)].lock();
+        let before = state.sealed.is_some();
+        let result = change(&mut state);
+        if state.sealed.is_some() != before {
+            self.sealed.changed(!before);
+        }
+        result
     }
 
     pub(crate) fn status(&self) -> ReplicaStatus {

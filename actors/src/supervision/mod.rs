@@ -13,6 +13,7 @@
 mod budget;
 mod resources;
 
+use crate::engine::InWork;
 use crate::options::Supervision as Settings;
 use crate::resident::Kill;
 use crate::service::{Hindrance, Service};
@@ -20,13 +21,13 @@ use budget::Budget;
 use lockkeeper_core::{ResourceId, Timestamp};
 use lockkeeper_telemetry::metrics;
 use parking_lot::{Mutex, RwLock};
-use resources::{CommandDeaths, Resources};
+use resources::Resources;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-pub(crate) use resources::InWork;
+pub(crate) use resources::CommandDeaths;
 pub use resources::Quarantined;
 
 /// In a storm a dead resident is made again after this.
@@ -173,8 +174,15 @@ impl Supervision {
         }
     }
 
-    /// The actor of a resource panicked while it handled this.
+    /// The actor of a resource was killed from outside.
+    pub(crate) fn killed(&self, service: &Service, now: Timestamp) {
+        metrics().actor_restarted(QUEUE);
+        self.died(QUEUE, service, now);
+    }
+
+    /// The actor of a resource panicked while this was in work.
     pub(crate) fn panicked(&self, id: ResourceId, in_work: &InWork, service: &Service, now: Timestamp) {
+        metrics().actor_restarted(QUEUE);
         let clock = self.clock();
         {
             let mut resources = self.resources.lock();

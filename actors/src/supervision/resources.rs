@@ -2,6 +2,7 @@
 //! in work when it happened. Pure; time is given from outside.
 
 use super::budget::Budget;
+use crate::engine::InWork;
 use crate::options::Supervision as Settings;
 use lockkeeper_core::{ResourceId, Timestamp};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -24,15 +25,6 @@ pub struct Quarantined {
     pub remaining: Duration,
     /// How often its actor died shortly before; of very many, one more than may be.
     pub deaths: usize,
-}
-
-/// What an actor was at when it panicked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct InWork {
-    /// The commands, by their nonces.
-    pub(crate) nonces: Vec<u64>,
-    /// Nothing of them had been given to the store.
-    pub(crate) undecided: bool,
 }
 
 /// How often an actor died while this command was in work.
@@ -147,7 +139,8 @@ impl Resources {
 
 impl Record {
     fn note(&mut self, in_work: &InWork) {
-        for nonce in &in_work.nonces {
+        // 0 is nobody's: what time wants to have looked at.
+        for nonce in in_work.nonces.iter().filter(|nonce| **nonce != 0) {
             let deaths = self.commands.entry(*nonce).or_insert_with(|| {
                 self.order.push_back(*nonce);
                 CommandDeaths::default()

@@ -220,6 +220,12 @@ impl Document {
         }
     }
 
+    /// When the first of its locks and tickets ends if nobody asks before; grants that are due aside.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|((at, _), ())| *at)
+    }
+
     /// When a document that is not live may be deleted; `None` while it is live or not stored.
     #[must_use]
     pub fn delete_at(&self) -> Option<Timestamp> {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ impl Weather {
 #[derive(Debug, Default)]
 struct Shared {
     accepted: AtomicU64,
-    /// By number of the connection: dropping it ends the connection.
+    /// By number of the connection: dropping it ends the connection, a word makes it half-open.
     open: Mutex<HashMap<u64, mpsc::Sender<()>>>,
     /// The reply to the next request with these bytes is lost.
     lose: Mutex<Option<Vec<u8>>>,
@@ -123,6 +123,15 @@ impl Proxy {
     /// Ends the connections there are.
     pub fn drop_connections(&self) {
         self.shared.open.lock().clear();
+    }
+
+    /// What a network does that forgets its connections: those there are seem open to the client for
+    /// ever, and nobody hears it; the server sees them end. New ones are as always.
+    pub fn forget_connections(&self) {
+        for connection in self.shared.open.lock().values() {
+            // It holds one word: a connection that was forgotten before needs no other.
+            let _ = connection.try_send(());
+        }
     }
 
     /// The server's next words are lost with their connection.
@@ -217,16 +226,16 @@ async fn listen(
 
 /// One connection, until either side or the test ends it.
 async fn carry(
-    client: TcpStream,
+    mut client: TcpStream,
     server_port: u16,
     mut closed: mpsc::Receiver<()>,
     weather: watch::Receiver<Weather>,
     shared: &Shared,
 ) {
-    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)).await else { return };
+    let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
     let doomed = Mutex::new(false);
     let doomed = &doomed;
     let there = |chunk: &[u8]| {
@@ -245,10 +254,25 @@ async fn carry(
         }
         true
     };
+    let forgotten = tokio::select! {
+        word = closed.recv() => word.is_some(),
+        () = pump(from_client, to_server, Direction::ToServer, weather.clone(), there) => false,
+        () = pump(from_server, to_client, Direction::ToClient, weather, back) => false,
+    };
+    drop(server);
+    if forgotten {
+        swallow(client, closed).await;
+    }
+}
+
+/// Takes what the client says until it gives up, or the test ends the connection.
+async fn swallow(mut client: TcpStream, mut closed: mpsc::Receiver<()>) {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let listen = async { while matches!(client.read(&mut buffer).await, Ok(1..)) {} };
     tokio::select! {
-        _ = closed.recv() => {}
-        () = pump(from_client, to_server, Direction::ToServer, weather.clone(), there) => {}
-        () = pump(from_server, to_client, Direction::ToClient, weather, back) => {}
+        // Forgotten once more is the same.
+        () = async { while closed.recv().await.is_some() {} } => {}
+        () = listen => {}
     }
 }
 
@@ -258,8 +282,8 @@ fn holds(chunk: &[u8], needle: &[u8]) -> bool {
 
 /// Carries bytes in one direction until its source ends or `passes` says no.
 async fn pump(
-    from: OwnedReadHalf,
-    to: OwnedWriteHalf,
+    from: ReadHalf<'_>,
+    to: WriteHalf<'_>,
     direction: Direction,
     weather: watch::Receiver<Weather>,
     passes: impl Fn(&[u8]) -> bool,
@@ -277,7 +301,7 @@ async fn pump(
 }
 
 async fn take(
-    mut from: OwnedReadHalf,
+    mut from: ReadHalf<'_>,
     sender: mpsc::Sender<(Instant, Vec<u8>)>,
     weather: watch::Receiver<Weather>,
 ) {
@@ -292,7 +316,7 @@ async fn take(
 }
 
 async fn give(
-    mut to: OwnedWriteHalf,
+    mut to: WriteHalf<'_>,
     mut chunks: mpsc::Receiver<(Instant, Vec<u8>)>,
     direction: Direction,
     mut weather: watch::Receiver<Weather>,
