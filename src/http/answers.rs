@@ -5,7 +5,7 @@ use super::problem::{self, Code, Problem};
 use super::views::{LockView, LockViews, Place, ResourceView, TicketView, json, ok};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use lockkeeper_actors::{Answer, Failure};
+use lockkeeper_actors::{self as actors, Answer, Failure, HoldOnly, LastLease, Sight, Unconfirmed};
 use lockkeeper_core::{EndReason, Ended, Former, Refusal, Reply, ResourceId, Standing, Timestamp};
 use serde::Serialize;
 
@@ -35,6 +35,34 @@ struct Single<'a> {
 struct Released<'a> {
     released: LockView<'a>,
     granted_to: Option<LockView<'a>>,
+}
+
+/// What only the view says: when it was so, and that nobody has confirmed it since.
+#[derive(Serialize)]
+struct AsOf {
+    as_of: Instant,
+    confirmed: bool,
+}
+
+#[derive(Serialize)]
+struct Unsure<T> {
+    #[serde(flatten)]
+    body: T,
+    #[serde(flatten)]
+    as_of: AsOf,
+}
+
+impl<T> Unsure<T> {
+    fn of(body: T, seen: &Unconfirmed) -> Self {
+        Self { body, as_of: AsOf { as_of: Instant(seen.as_of), confirmed: false } }
+    }
+}
+
+#[derive(Serialize)]
+struct Pending<'a> {
+    status: &'static str,
+    lock: LockView<'a>,
+    as_of: Instant,
 }
 
 /// The reply of an answer with the resource it speaks of, or the refusal as a problem.
@@ -75,6 +103,50 @@ pub(super) fn lock(id: ResourceId, answer: &Answer) -> Result<HttpResponse, Prob
     match reply(id, answer)? {
         (of, Reply::Lock(lock)) => ok(&Single { lock: of.lock(lock, answer.decided_at) }),
         _ => Err(unexpected()),
+    }
+}
+
+/// To a poll; a ticket perhaps as the view has it.
+pub(super) fn ticket_seen(id: ResourceId, sight: &Sight) -> Result<HttpResponse, Problem> {
+    match sight {
+        Sight::Confirmed(answer) => standing(id, answer),
+        Sight::Unconfirmed(seen) => {
+            let of = ResourceView { id, resource: &seen.resource };
+            let Reply::Standing(Standing::Queued { ticket, position, holders }) = &seen.reply else {
+                return Err(unexpected());
+            };
+            let body = Queued {
+                status: "queued",
+                ticket: of.ticket(ticket, Place::Queued(*position)),
+                holders: of.locks(holders, seen.now),
+            };
+            json(StatusCode::ACCEPTED, &Unsure::of(body, seen))
+        }
+    }
+}
+
+/// To a look at a lock, perhaps as the view has it.
+pub(super) fn lock_seen(id: ResourceId, sight: &Sight) -> Result<HttpResponse, Problem> {
+    match sight {
+        Sight::Confirmed(answer) => lock(id, answer),
+        Sight::Unconfirmed(seen) => {
+            let of = ResourceView { id, resource: &seen.resource };
+            let Reply::Lock(lock) = &seen.reply else { return Err(unexpected()) };
+            ok(&Unsure::of(Single { lock: of.lock(lock, seen.now) }, seen))
+        }
+    }
+}
+
+/// To a release, which may be carried out later.
+pub(super) fn release(id: ResourceId, released: &actors::Released) -> Result<HttpResponse, Problem> {
+    match released {
+        actors::Released::Now(answer) => self::released(id, answer),
+        actors::Released::Pending(seen) => {
+            let of = ResourceView { id, resource: &seen.resource };
+            let Reply::Lock(lock) = &seen.reply else { return Err(unexpected()) };
+            let lock = of.lock(lock, seen.now);
+            json(StatusCode::ACCEPTED, &Pending { status: "pending", lock, as_of: Instant(seen.as_of) })
+        }
     }
 }
 
@@ -191,12 +263,32 @@ fn gone(ended: &Ended) -> Problem {
     Problem::new(end_code(ended.reason), detail).with("ended_at", &at)
 }
 
+/// The store cannot be asked, or what it missed comes first: what is held stays as it was.
+fn hold_only(why: &HoldOnly) -> Problem {
+    let detail = match &why.lease {
+        Some(LastLease { expires_at: Some(at), .. }) => {
+            format!("the store is unavailable: {}; the lease ends at {} as before", why.reason, Instant(*at))
+        }
+        _ => format!("the store is unavailable: {}", why.reason),
+    };
+    let problem = Problem::new(&problem::BACKEND_UNAVAILABLE, detail)
+        .with("phase", &why.phase.as_str())
+        .with("reason", &why.reason);
+    match why.lease {
+        Some(LastLease { expires_at, as_of }) => {
+            problem.with("expires_at", &expires_at.map(Instant)).with("as_of", &Instant(as_of))
+        }
+        None => problem,
+    }
+}
+
 /// No answer of the actors.
 pub(super) fn failure(failure: &Failure) -> Problem {
     match failure {
         Failure::Unavailable(cause) => {
             Problem::new(&problem::BACKEND_UNAVAILABLE, format!("the store is unavailable: {cause}"))
         }
+        Failure::HoldOnly(why) => hold_only(why),
         Failure::Overloaded { what, limit } => {
             Problem::new(&problem::OVERLOADED, format!("too many {what} (limit {limit})"))
         }
@@ -236,6 +328,15 @@ mod tests {
         };
         for (is, code, retry) in [
             (Failure::Unavailable("disk full".into()), "backend_unavailable", true),
+            (
+                Failure::HoldOnly(Box::new(HoldOnly {
+                    phase: actors::Phase::HoldOnly,
+                    reason: "no answer".into(),
+                    lease: None,
+                })),
+                "backend_unavailable",
+                true,
+            ),
             (Failure::Overloaded { what: "clients", limit: 3 }, "overloaded", true),
             (Failure::OutcomeUnknown("no answer".into()), "outcome_unknown", true),
             (Failure::ShuttingDown, "shutting_down", true),

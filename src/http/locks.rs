@@ -35,8 +35,8 @@ pub(super) fn failed(failure: Failure) -> Problem {
 pub(super) async fn show(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     let id = entry_id(&req)?;
     no_query(&req)?;
-    let answer = door.locks.show(id).await.map_err(failed)?;
-    answers::lock(id.resource, &answer)
+    let sight = door.locks.sight(id).await.map_err(failed)?;
+    answers::lock_seen(id.resource, &sight)
 }
 
 #[derive(Deserialize, Default)]
@@ -85,8 +85,8 @@ pub(super) async fn release(req: HttpRequest, door: web::Data<Door>) -> Result<H
     query.finish()?;
     let nonce = repeats::nonce(&req, "release", id)?;
     door.count_operation();
-    let answer = door.locks.release(id, token, nonce).await.map_err(failed)?;
-    answers::released(id.resource, &answer)
+    let released = door.locks.release(id, token, nonce).await.map_err(failed)?;
+    answers::release(id.resource, &released)
 }
 
 #[derive(Deserialize, Default)]

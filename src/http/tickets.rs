@@ -26,8 +26,8 @@ pub(super) async fn poll(req: HttpRequest, door: web::Data<Door>) -> Result<Http
         return glance(&door, id).await;
     }
     let wait = wait.to_std().min(door.tunables().max_wait);
-    let answer = door.locks.poll(id, wait).await.map_err(failed)?;
-    answers::standing(id.resource, &answer)
+    let sight = door.locks.poll(id, wait).await.map_err(failed)?;
+    answers::ticket_seen(id.resource, &sight)
 }
 
 /// `HEAD`: where it stands, without claiming what its answer could not carry.
@@ -36,8 +36,8 @@ async fn glance(door: &Door, id: EntryId) -> Result<HttpResponse, Problem> {
     if queued {
         return Ok(HttpResponse::build(StatusCode::ACCEPTED).insert_header((CONTENT_TYPE, JSON)).finish());
     }
-    let answer = door.locks.show(id).await.map_err(failed)?;
-    answers::lock(id.resource, &answer)
+    let sight = door.locks.sight(id).await.map_err(failed)?;
+    answers::lock_seen(id.resource, &sight)
 }
 
 /// `DELETE /api/v1/tickets/{id}`.

@@ -9,6 +9,7 @@ use super::views::{self, JSON, Key, LockView, ResourceView, TicketView, ok};
 use super::{Door, answers, fields};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
+use lockkeeper_actors::Sight;
 use lockkeeper_core::resource::NAME_MAX_BYTES;
 use lockkeeper_core::{Document, EntryId, Lock, Reply, Ticket, Timestamp};
 use serde::Serialize;
@@ -145,6 +146,13 @@ fn in_words(
     text
 }
 
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    explanation: Explanation<'a>,
+    as_of: Instant,
+}
+
 /// `GET /api/v1/tickets/{id}/why`.
 pub(super) async fn ticket(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     let id = entry_id(&req)?;
@@ -153,12 +161,26 @@ pub(super) async fn ticket(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
     if let Some(document) = door.locks.view().get(id.resource)
         && let Some(ticket) = document.ticket(id.seq)
     {
-        return ok(&Explanation::of_ticket(&document, ticket, now));
+        let as_of = Instant(door.locks.as_of(now));
+        return ok(&Told { explanation: Explanation::of_ticket(&document, ticket, now), as_of });
     }
-    let answer = door.locks.show(id).await.map_err(failed)?;
+    let answer = match door.locks.sight(id).await.map_err(failed)? {
+        Sight::Confirmed(answer) => answer,
+        Sight::Unconfirmed(seen) => {
+            let of = ResourceView { id: id.resource, resource: &seen.resource };
+            let Reply::Lock(lock) = &seen.reply else {
+                return Err(Problem::internal("an answer of another kind than was asked for"));
+            };
+            let explanation = Explanation::of_lock(of, lock, seen.now);
+            return ok(&Told { explanation, as_of: Instant(seen.as_of) });
+        }
+    };
     let of = answer.resource.as_deref().map(|resource| ResourceView { id: id.resource, resource });
     match (&answer.outcome, of) {
-        (Ok(Reply::Lock(lock)), Some(of)) => ok(&Explanation::of_lock(of, lock, answer.decided_at)),
+        (Ok(Reply::Lock(lock)), Some(of)) => ok(&Told {
+            explanation: Explanation::of_lock(of, lock, answer.decided_at),
+            as_of: Instant(answer.decided_at),
+        }),
         (Ok(_), _) => Err(Problem::internal("an answer of another kind than was asked for")),
         (Err(refusal), of) => Err(answers::refusal(refusal, of, answer.decided_at)),
     }
@@ -190,7 +212,10 @@ pub(super) async fn pull(req: HttpRequest, door: web::Data<Door>) -> Result<Http
     let body = beside(locks.view().len(), move || {
         let mut documents = locks.view().documents(which.partition());
         documents.retain(|document| which.takes(document));
-        explain(&documents, &namespace, num, locks.now())
+        let now = locks.now();
+        let told = explain(&documents, &namespace, num, now, locks.as_of(now))?;
+        // What is not in the view may be in the store.
+        told.map_or_else(|nothing| Err(locks.confirms(which.partition()).map_or_else(failed, |()| nothing)), Ok)
     })
     .await??;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(body))
@@ -201,7 +226,8 @@ fn explain(
     namespace: &str,
     num: u64,
     now: Timestamp,
-) -> Result<Vec<u8>, Problem> {
+    as_of: Timestamp,
+) -> Result<Result<Vec<u8>, Problem>, Problem> {
     let (mut tickets, mut locks) = (Vec::new(), Vec::new());
     for document in documents {
         let of = ResourceView::of(document);
@@ -217,7 +243,7 @@ fn explain(
     }
     if tickets.is_empty() && locks.is_empty() {
         let detail = format!("pull request {num} of {namespace} holds nothing and waits for nothing");
-        return Err(Problem::new(&problem::NOT_FOUND, detail));
+        return Ok(Err(Problem::new(&problem::NOT_FOUND, detail)));
     }
     let mut text =
         format!("Pull request {num} of {namespace} holds {} and waits for {}.", locks.len(), tickets.len());
@@ -227,8 +253,9 @@ fn explain(
     }
     locks.truncate(ENTRIES_MAX);
     let whole =
-        PullExplanation { namespace, pull: num, tickets, locks, cycle: None, text, as_of: Instant(now) };
+        PullExplanation { namespace, pull: num, tickets, locks, cycle: None, text, as_of: Instant(as_of) };
     serde_json::to_vec(&whole)
+        .map(Ok)
         .map_err(|error| Problem::internal(format!("an explanation cannot be written: {error}")))
 }
 

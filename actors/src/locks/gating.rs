@@ -53,6 +53,18 @@ impl Locks {
         }
     }
 
+    /// May what the view lacks be denied?
+    ///
+    /// # Errors
+    /// Why not: the store may have it.
+    pub fn confirms(&self, partition: Option<Partition>) -> Result<(), Failure> {
+        if self.shared().service.is_store_trusted() {
+            Ok(())
+        } else {
+            Err(self.hold_only(partition, None, None))
+        }
+    }
+
     /// Nothing was changed, since this instance only protects what is held. `cause`: what the store
     /// said of this very command.
     pub(super) fn hold_only(
