@@ -223,6 +223,7 @@ mod tests {
             now: Timestamp::from_millis(1_790_000_000_000 + version),
             opened_at: Timestamp::ZERO,
             retried: false,
+            granting: true,
             rules: &Rules::default(),
             presence: &Nobody,
         };
@@ -271,7 +272,8 @@ mod tests {
                 view.publish(document.id(), Some(document), None);
             }
         }
-        let counts = || (view.waiting(), view.waiting_in("", "acme/infra"), view.waiting_in("", "acme/other"));
+        let counts =
+            || (view.waiting(), view.waiting_in("", "acme/infra"), view.waiting_in("", "acme/other"));
         assert_eq!(counts(), (6, 3, 3));
         assert_eq!((view.waiting_in("git.example.com", "acme/infra"), view.waiting_in("", "acme")), (0, 0));
         let seq = ask(&mut other, 9).unwrap();

@@ -32,6 +32,7 @@ pub(super) const FEATURES: &[&str] = &[
     "metrics",
     "instances",
     "store-warnings",
+    "limits",
     "actors",
 ];
 

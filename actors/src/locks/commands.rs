@@ -16,11 +16,15 @@ impl Locks {
         if self.shared().is_draining() {
             return Err(Failure::ShuttingDown);
         }
+        if let Some(by) = self.shared().switched_off() {
+            return Err(Failure::SwitchedOff(by.as_ref().into()));
+        }
         let health = self.health();
         if health.unfit {
             // It would take the commit, and might forget it.
             return Err(Failure::Unavailable(health.reason.unwrap_or_default()));
         }
+        self.room_for(&request)?;
         let id = request.resource.id();
         let nonce = request.intent.nonce;
         let command = Command::Acquire(Acquire {
