@@ -98,6 +98,14 @@ pub enum Failure {
         /// Its value.
         limit: usize,
     },
+    /// As many tickets wait as may; none was made.
+    #[error("the queue is full: {limit} is {value}")]
+    QueueFull {
+        /// The setting that bounds them.
+        limit: &'static str,
+        /// Its value.
+        value: usize,
+    },
     /// The actor of this resource panicked too often: its requests are refused for a while; nothing
     /// was granted.
     #[error(
@@ -111,6 +119,9 @@ pub enum Failure {
     /// This server is about to stop; nothing was granted.
     #[error("the server is shutting down")]
     ShuttingDown,
+    /// This instance grants nothing, since it was switched off; says by what.
+    #[error("this instance grants nothing: it was {0}")]
+    SwitchedOff(String),
     /// A mistake of this program; nothing was changed.
     #[error("internal error: {0}")]
     Internal(String),
@@ -128,10 +139,10 @@ impl Failure {
             Self::Unavailable(_)
             | Self::HoldOnly(_)
             | Self::Overloaded { .. }
+            | Self::QueueFull { .. }
             | Self::Quarantined(_)
-            | Self::ShuttingDown => {
-                Self::OutcomeUnknown(self.to_string())
-            }
+            | Self::ShuttingDown
+            | Self::SwitchedOff(_) => Self::OutcomeUnknown(self.to_string()),
             other => other,
         }
     }

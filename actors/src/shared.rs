@@ -70,7 +70,9 @@ impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, options: Options, journal: Journal) -> Self {
         let faults = Arc::new(Faults::new(options.chaos));
         let unguarded = if options.chaos {
-            tracing::warn!("this instance lets anyone who reaches it kill its actors and plan faults (chaos)");
+            tracing::warn!(
+                "this instance lets anyone who reaches it kill its actors and plan faults (chaos)"
+            );
             Arc::new(ChaosStore::new(store, Arc::clone(&faults)))
         } else {
             store

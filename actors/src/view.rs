@@ -223,6 +223,7 @@ mod tests {
             now: Timestamp::from_millis(1_790_000_000_000 + version),
             opened_at: Timestamp::ZERO,
             retried: false,
+            granting: true,
             rules: &Rules::default(),
             presence: &Nobody,
         };

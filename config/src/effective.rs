@@ -47,6 +47,17 @@ impl fmt::Debug for Entry {
     }
 }
 
+/// One setting in force, for whoever shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct InForce<'a> {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// Its value; none for a secret, which is shown to nobody.
+    pub value: Option<&'a Value>,
+    /// Where it came from.
+    pub source: &'a Source,
+}
+
 /// Every setting in force, in the order of the documentation.
 #[derive(Clone, Debug)]
 pub struct Effective {
@@ -57,6 +68,19 @@ impl Effective {
     /// Every setting has an entry, since the default file has every setting (a test sees to it).
     pub(crate) fn new(settings: &'static [Setting], mut found: HashMap<&'static str, Entry>) -> Self {
         Self { entries: settings.iter().filter_map(|setting| found.remove(setting.name)).collect() }
+    }
+
+    /// Every setting with its value and where that came from, in the order of the documentation.
+    pub fn iter(&self) -> impl Iterator<Item = InForce<'_>> {
+        self.entries.iter().map(|entry| InForce {
+            setting: entry.setting,
+            value: (!entry.setting.secret || !entry.differs_from_default()).then_some(&entry.value),
+            source: &entry.source,
+        })
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// Where a setting's value came from.

@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::file::{self, ConfigFile};
 use crate::layer::{Given, Layer};
 use crate::problem::{Problem, Problems};
-use crate::schema::{Form, Found, Rule, Schema, Setting, name_of_variable, variable};
+use crate::schema::{Form, Found, Rule, Schema, Setting, Switch, name_of_variable, variable};
 use crate::source::Source;
 use crate::value::Value;
 
@@ -41,6 +41,18 @@ pub struct Inputs<'a> {
 pub(crate) struct Candidates(HashMap<&'static str, Entry>);
 
 impl Candidates {
+    pub(crate) fn new(entries: HashMap<&'static str, Entry>) -> Self {
+        Self(entries)
+    }
+
+    pub(crate) fn put(&mut self, entry: Entry) {
+        self.0.insert(entry.setting.name, entry);
+    }
+
+    pub(crate) fn into_effective(self, settings: &'static [Setting]) -> Effective {
+        Effective::new(settings, self.0)
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
         self.0.get(name)
     }
@@ -90,19 +102,56 @@ pub(crate) fn resolve(schema: &Schema, inputs: &Inputs<'_>) -> Result<Effective,
     refused.iter().for_each(|name| {
         candidates.remove(name);
     });
-    problems.sort_by_key(|problem| problem.source.order());
     let mut candidates = Candidates(candidates);
-    for rule in schema.rules.iter().copied().flatten() {
-        match rule {
-            Rule::One(rule) => problems.extend(rule(&candidates)),
-            Rule::Many(rule) => problems.append(&mut rule(&candidates)),
-        }
-    }
+    problems.append(&mut throw_switches(schema, &inputs.environment, &mut candidates));
+    problems.sort_by_key(|problem| problem.source.order());
+    problems.append(&mut broken_rules(schema, &candidates));
     if let Some(problems) = Problems::from_list(problems) {
         return Err(problems);
     }
     (schema.spread)(&mut candidates);
-    Ok(Effective::new(schema.settings, candidates.0))
+    Ok(candidates.into_effective(schema.settings))
+}
+
+/// What does not fit together.
+pub(crate) fn broken_rules(schema: &Schema, candidates: &Candidates) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for rule in schema.rules.iter().copied().flatten() {
+        match rule {
+            Rule::One(rule) => problems.extend(rule(candidates)),
+            Rule::Many(rule) => problems.append(&mut rule(candidates)),
+        }
+    }
+    problems
+}
+
+/// A switch that is thrown wins; one that is not says nothing.
+fn throw_switches(schema: &Schema, environment: &Environment, candidates: &mut Candidates) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for Switch { variable, setting, off } in schema.switches {
+        let Some(value) = environment.get(variable) else { continue };
+        let source = Source::Environment((*variable).to_owned());
+        let said = match value.map(str::to_ascii_lowercase).as_deref() {
+            Ok("") => continue,
+            Ok("true" | "1" | "yes") => true,
+            Ok("false" | "0" | "no") => false,
+            Ok(_) => {
+                let message = "is not true, false, 1, 0, yes or no; unset it, or say which";
+                let problem = Problem::new(setting, &source, message);
+                problems.push(problem.with_value(value.unwrap_or_default(), false));
+                continue;
+            }
+            Err(_) => {
+                problems.push(Problem::new(setting, &source, "is not UTF-8 text"));
+                continue;
+            }
+        };
+        let Some(Found { setting, name, .. }) = schema.find(setting).filter(|_| said == *off) else {
+            continue;
+        };
+        candidates.put(Entry { setting, name, value: Value::Bool(false), source, file: None });
+    }
+    problems
 }
 
 fn defaults(schema: &Schema) -> Layer {

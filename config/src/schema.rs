@@ -42,6 +42,17 @@ pub(crate) struct Refused {
     pub(crate) reason: &'static str,
 }
 
+/// A variable that switches something off. It wins over every other source: whoever reaches for it has no
+/// time to look what else there is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Switch {
+    pub(crate) variable: &'static str,
+    /// The yes-or-no setting that it makes false.
+    pub(crate) setting: &'static str,
+    /// What it says when it does.
+    pub(crate) off: bool,
+}
+
 /// Settings, what they must not be called, and what must hold between them.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema {
@@ -51,6 +62,8 @@ pub(crate) struct Schema {
     pub(crate) aliases: &'static [(&'static str, &'static str)],
     /// The default file.
     pub(crate) defaults: &'static str,
+    /// Variables that people know from elsewhere, and that switch something off whatever else is given.
+    pub(crate) switches: &'static [Switch],
     /// Variables with our prefix that others read.
     pub(crate) other_variables: &'static [&'static str],
     /// What must hold between settings.

@@ -27,6 +27,8 @@ pub enum Source {
     Environment(String),
     /// This flag, as spelt on the command line.
     Flag(String),
+    /// A change while the server runs.
+    Runtime,
 }
 
 impl Source {
@@ -37,6 +39,7 @@ impl Source {
             Self::File { at, .. } => (1, *at),
             Self::Environment(_) => (2, None),
             Self::Flag(_) => (3, None),
+            Self::Runtime => (4, None),
         }
     }
 }
@@ -49,6 +52,7 @@ impl fmt::Display for Source {
             Self::File { name, at: Some(at) } => write!(f, "{name}:{}:{}", at.line, at.column),
             Self::Environment(variable) => write!(f, "environment {variable}"),
             Self::Flag(spelling) => f.write_str(spelling),
+            Self::Runtime => f.write_str("changed while running"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::answers;
 use super::body::{self, Body, Field, Members, Shape, Text, Texts};
+use super::client::Client;
 use super::fields;
 use super::locks::no_query;
 use super::problem::{Complaints, Problem};
@@ -190,8 +191,14 @@ async fn carry_out(
     let header = repeats::header(req, &mut complaints);
     let request = parse(&bytes, header, &door.params, &door.tunables(), complaints)?;
     let id = request.resource.id();
+    let client = Client::asking(req);
+    let _waiting = door.waits(client, request.wait)?;
+    let asked = door.asks(client, &request)?;
     door.count_operation();
     let answer = door.locks.acquire(request).await.map_err(|failure| answers::failure(&failure))?;
+    if let Some(asked) = asked {
+        asked.settle(&answer);
+    }
     if let Some(told) = told(&answer) {
         let elapsed = begun.elapsed();
         metrics().acquisition(told, elapsed);

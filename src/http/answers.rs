@@ -11,6 +11,8 @@ use serde::Serialize;
 
 /// Holders that a refusal names in words.
 const HOLDERS_IN_WORDS: usize = 3;
+/// The setting that bounds one resource's queue.
+const QUEUE_SIZE: &str = "queue.max-size";
 
 #[derive(Serialize)]
 struct Acquired<'a> {
@@ -195,8 +197,17 @@ pub(super) fn refusal(refusal: &Refusal, of: Option<ResourceView<'_>>, now: Time
                 .with("lock", &of.lock(lock, now))
         }
         (Refusal::Gone(ended), _) => gone(ended),
+        (Refusal::NotGranting, _) => {
+            Problem::new(&problem::SHUTTING_DOWN, "no new grants: this instance was switched off")
+        }
         (Refusal::QueueFull { limit }, _) => {
-            Problem::new(&problem::QUEUE_FULL, format!("{limit} tickets wait already, and no more may"))
+            lockkeeper_telemetry::metrics().limit_refused(QUEUE_SIZE);
+            Problem::new(
+                &problem::QUEUE_FULL,
+                format!("{limit} tickets wait for this resource already, and no more may ({QUEUE_SIZE})"),
+            )
+            .with("limit", &QUEUE_SIZE)
+            .with("value", limit)
         }
         (Refusal::StaleToken, _) => {
             Problem::new(&problem::STALE_TOKEN, "the fencing token given is not the lock's")
@@ -292,6 +303,12 @@ pub(super) fn failure(failure: &Failure) -> Problem {
         Failure::Overloaded { what, limit } => {
             Problem::new(&problem::OVERLOADED, format!("too many {what} (limit {limit})"))
         }
+        Failure::QueueFull { limit, value } => {
+            let detail = format!(
+                "{value} tickets wait already, and no more may ({limit}); cancel those that are not needed"
+            );
+            Problem::new(&problem::QUEUE_FULL, detail).with("limit", limit).with("value", value)
+        }
         Failure::Quarantined(quarantined) => {
             let detail = format!(
                 "the actor of resource {} died {} times shortly before: its requests are refused until {}, and \
@@ -305,6 +322,13 @@ pub(super) fn failure(failure: &Failure) -> Problem {
         Failure::OutcomeUnknown(cause) => Problem::new(&problem::OUTCOME_UNKNOWN, cause.clone()),
         Failure::ShuttingDown => {
             Problem::new(&problem::SHUTTING_DOWN, "no new grants: the server is stopping")
+        }
+        Failure::SwitchedOff(by) => {
+            let detail = format!(
+                "no new grants: this instance was {by}; ask another one, or turn it on again \
+                 (lockkeeper config set enabled=true)"
+            );
+            Problem::new(&problem::SHUTTING_DOWN, detail)
         }
         Failure::Internal(what) => Problem::internal(what.clone()),
         Failure::Damaged(what) => {
@@ -338,8 +362,10 @@ mod tests {
                 true,
             ),
             (Failure::Overloaded { what: "clients", limit: 3 }, "overloaded", true),
+            (Failure::QueueFull { limit: "queue.max-tickets", value: 3 }, "queue_full", true),
             (Failure::OutcomeUnknown("no answer".into()), "outcome_unknown", true),
             (Failure::ShuttingDown, "shutting_down", true),
+            (Failure::SwitchedOff("switched off".into()), "shutting_down", true),
             (Failure::Quarantined(quarantined), "backend_unavailable", true),
             (Failure::Internal("x".into()), "internal", false),
             (Failure::Damaged("x".into()), "internal", false),

@@ -1,12 +1,16 @@
 //! Reading a JSON body: bounded, drained when refused, decoded once; if that fails, looked through
 //! slowly so that everything wrong with it is named with its full path.
 
-use super::problem::{Complaints, INVALID_REQUEST, PAYLOAD_TOO_LARGE, Problem, UNSUPPORTED_MEDIA_TYPE};
+use super::Door;
+use super::problem::{
+    Complaints, INVALID_REQUEST, PAYLOAD_TOO_LARGE, Problem, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE,
+};
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
+use lockkeeper_telemetry::metrics;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
@@ -14,23 +18,22 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::time::Duration;
+use tokio::time::Instant;
 
 /// Bytes a body may have.
 pub(super) const BODY_MAX_BYTES: usize = 64 * 1024;
 /// Bytes of a refused body that are read and thrown away, so that a client that sends first and
 /// reads later gets its answer.
-const DRAIN_MAX_BYTES: usize = 16 * 1024 * 1024;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DRAIN_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a JSON body's bytes.
 pub(super) async fn read(req: &HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+    let by = deadline(req);
     if !is_json(req.headers()) {
         let given = req.headers().get(CONTENT_TYPE);
         // Nothing at all was sent: that is rather a body that is missing.
-        if given.is_some() || !is_empty(&mut payload).await {
-            let closing = !drain(&mut payload, 0).await;
+        if given.is_some() || !is_empty(&mut payload, by).await {
+            let closing = !drain(&mut payload, 0, by).await;
             let problem = Problem::new(
                 &UNSUPPORTED_MEDIA_TYPE,
                 match given.and_then(|value| value.to_str().ok()) {
@@ -43,48 +46,50 @@ pub(super) async fn read(req: &HttpRequest, mut payload: Payload) -> Result<Byte
         return Err(malformed("a JSON body is required".into()));
     }
     if let Some(encoding) = encoding(req.headers()) {
-        let closing = !drain(&mut payload, 0).await;
+        let closing = !drain(&mut payload, 0, by).await;
         let detail = format!("the body's content encoding is {encoding:?}; only identity is read");
         let problem = Problem::new(&UNSUPPORTED_MEDIA_TYPE, detail);
         return Err(if closing { problem.closing() } else { problem });
     }
     let announced = req.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > BODY_MAX_BYTES as u64) {
-        return Err(too_large(&mut payload, 0).await);
+        return Err(too_large(&mut payload, 0, by).await);
     }
     let mut whole = BytesMut::new();
     // Most bodies come in one piece, which then need not be copied.
-    let Some(first) = next(&mut payload).await? else { return Ok(Bytes::new()) };
+    let Some(first) = next(&mut payload, by).await? else { return Ok(Bytes::new()) };
     let mut only = Some(first);
-    while let Some(chunk) = next(&mut payload).await? {
+    while let Some(chunk) = next(&mut payload, by).await? {
         if let Some(first) = only.take() {
             whole.extend_from_slice(&first);
         }
         if whole.len() + chunk.len() > BODY_MAX_BYTES {
-            return Err(too_large(&mut payload, whole.len() + chunk.len()).await);
+            return Err(too_large(&mut payload, whole.len() + chunk.len(), by).await);
         }
         whole.extend_from_slice(&chunk);
     }
     match only {
-        Some(first) if first.len() > BODY_MAX_BYTES => Err(too_large(&mut payload, first.len()).await),
+        Some(first) if first.len() > BODY_MAX_BYTES => Err(too_large(&mut payload, first.len(), by).await),
         Some(first) => Ok(first),
         None => Ok(whole.freeze()),
     }
 }
 
-async fn next(payload: &mut Payload) -> Result<Option<Bytes>, Problem> {
+async fn next(payload: &mut Payload, by: Instant) -> Result<Option<Bytes>, Problem> {
     let chunk = match payload.next().now_or_never() {
         Some(chunk) => chunk,
-        None => tokio::time::timeout(BODY_TIMEOUT, payload.next())
-            .await
-            .map_err(|_| malformed("the body did not arrive in time".into()).closing())?,
+        None => tokio::time::timeout_at(by, payload.next()).await.map_err(|_| {
+            metrics().slow_client("body");
+            let detail = "the body did not arrive within the time that one may take (http.body-timeout)";
+            Problem::new(&REQUEST_TIMEOUT, detail).closing()
+        })?,
     };
     chunk.transpose().map_err(|error| malformed(format!("the body cannot be read: {error}")).closing())
 }
 
-async fn is_empty(payload: &mut Payload) -> bool {
+async fn is_empty(payload: &mut Payload, by: Instant) -> bool {
     loop {
-        match next(payload).await {
+        match next(payload, by).await {
             Ok(None) => return true,
             Ok(Some(chunk)) if chunk.is_empty() => {}
             _ => return false,
@@ -92,15 +97,21 @@ async fn is_empty(payload: &mut Payload) -> bool {
     }
 }
 
-async fn too_large(payload: &mut Payload, read: usize) -> Problem {
+async fn too_large(payload: &mut Payload, read: usize, by: Instant) -> Problem {
     let problem = Problem::new(&PAYLOAD_TOO_LARGE, format!("the body has more than {BODY_MAX_BYTES} bytes"));
-    if drain(payload, read).await { problem } else { problem.closing() }
+    if drain(payload, read, by).await { problem } else { problem.closing() }
+}
+
+/// By when a body that begins now must be there.
+pub(super) fn deadline(req: &HttpRequest) -> Instant {
+    let door = req.app_data::<actix_web::web::Data<Door>>();
+    door.map_or_else(Instant::now, |door| door.body_deadline())
 }
 
 /// Reads the rest of a body and forgets it. False when it was not all.
-pub(super) async fn drain(payload: &mut Payload, mut read: usize) -> bool {
+pub(super) async fn drain(payload: &mut Payload, mut read: usize, by: Instant) -> bool {
     while read <= DRAIN_MAX_BYTES {
-        match next(payload).await {
+        match next(payload, by).await {
             Ok(Some(chunk)) => read += chunk.len(),
             Ok(None) => return true,
             Err(_) => return false,

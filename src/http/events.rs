@@ -1,8 +1,10 @@
 //! `GET /api/v1/events`: what happens, as server-sent events.
 
 use super::Door;
+use super::client::Client;
 use super::instant::Instant;
 use super::locks::failed;
+use super::places::Taken;
 use super::problem::{self, Problem};
 use super::query::Query;
 use super::views::{Key, LockView, Place, ResourceView, TicketView};
@@ -134,6 +136,7 @@ pub(super) async fn follow(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
     if req.method() == Method::HEAD {
         return Ok(response.finish());
     }
+    let taken = door.subscribes(Client::asking(&req))?;
     let subscribed = door.locks.subscribe(after, move |event| filter.takes(event)).await.map_err(failed)?;
     let subscription = subscribed.map_err(|error| match error {
         SubscribeError::Resume(error) => gone(log, error),
@@ -145,6 +148,7 @@ pub(super) async fn follow(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
         subscription,
         locks: door.locks.clone(),
         pings: ping_interval(),
+        _taken: taken,
     };
     Ok(response.streaming(stream::unfold(feed, |mut feed| async move {
         let chunk = feed.next().await?;
@@ -166,6 +170,8 @@ struct Feed {
     subscription: Subscription,
     locks: Locks,
     pings: Interval,
+    /// One of those that its client may have.
+    _taken: Taken,
 }
 
 impl Feed {
@@ -258,7 +264,9 @@ fn render(text: &mut String, log: &EventLog, event: &LoggedEvent) {
             reason: Some("the store's state stands over what this instance knew"),
             ..bare
         },
-        Occurrence::BackendUnhealthy(reason) | Occurrence::BreakerOpened(reason) => EventView { reason: Some(reason), ..bare },
+        Occurrence::BackendUnhealthy(reason) | Occurrence::BreakerOpened(reason) => {
+            EventView { reason: Some(reason), ..bare }
+        }
         Occurrence::Entry(entry) => {
             let of = ResourceView { id: entry.resource.id(), resource: &entry.resource };
             let (lock, ticket) = match &entry.subject {

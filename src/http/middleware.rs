@@ -1,5 +1,6 @@
-//! What every request passes: its id, a net for panics, metrics, the log of failures, headers.
+//! What every request passes: its id, a net for panics, limits, metrics, the log of failures, headers.
 
+use super::connection::Progress;
 use super::problem::Problem;
 use super::{Door, routes::Pattern};
 use actix_web::body::BoxBody;
@@ -13,6 +14,7 @@ use lockkeeper_telemetry::metrics;
 use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::Instant;
 use tracing::Instrument;
 
@@ -60,7 +62,15 @@ pub(super) async fn edge(
     let method = req.method().clone();
     let span = tracing::debug_span!("request", request_id = id.text(), %method, path = req.path());
     req.extensions_mut().insert(id.clone());
-    let called = AssertUnwindSafe(async { next.call(req).await }.instrument(span)).catch_unwind().await;
+    let connection = req.conn_data::<Rc<Progress>>().map(Progress::begin);
+    let answering = async {
+        let mut req = req;
+        match door.admit(&mut req).await {
+            Ok(()) => next.call(req).await,
+            Err(problem) => Ok(req.into_response(HttpResponse::from_error(problem))),
+        }
+    };
+    let called = AssertUnwindSafe(answering.instrument(span)).catch_unwind().await;
     match called {
         Ok(Ok(mut response)) => {
             let route = response.request().app_data::<Pattern>().map_or(OTHER, |pattern| pattern.0);
@@ -70,10 +80,14 @@ pub(super) async fn edge(
             }
             metrics().http_request(route, method.as_str(), status.as_u16(), begun.elapsed());
             adorn(response.headers_mut(), &id);
-            if door.locks.is_draining() {
+            // Whoever comes again had better come to another instance.
+            if door.locks.is_draining() || door.locks.switched_off().is_some() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
-            Ok(response)
+            Ok(match connection {
+                Some(answering) => response.map_body(|_, body| answering.until_sent(body)),
+                None => response,
+            })
         }
         Ok(Err(error)) => {
             let lost = Lost { id, problem: Problem::internal(error.to_string()) };

@@ -10,18 +10,24 @@ mod actors;
 mod answers;
 mod body;
 mod chaos;
+mod client;
+mod client_tickets;
+mod connection;
 mod docs;
 mod events;
 mod fields;
 mod instances;
 mod instant;
+mod limits;
 mod list;
 mod locks;
 mod middleware;
 mod pages;
+mod places;
 mod problem;
 mod query;
 mod queues;
+mod rates;
 mod readiness;
 mod repeats;
 mod routes;
@@ -48,6 +54,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+pub use connection::{Connection, Patience, Progress};
 pub use tunables::{Rates, Tunables};
 
 /// What the door can be told. `src/server` maps the configuration to it.
@@ -92,6 +99,7 @@ pub struct Door {
     locks: Locks,
     params: HttpParams,
     tunables: ArcSwap<Tunables>,
+    limits: limits::Limits,
     audit: Arc<dyn Audit>,
     exporter: Exporter,
     description: Bytes,
@@ -111,6 +119,7 @@ impl Door {
             description: docs::description(params.version, locks.is_chaos_allowed()),
             locks,
             tunables: ArcSwap::from_pointee(params.tunables.clone()),
+            limits: limits::Limits::new(),
             params,
             audit,
             exporter,
@@ -150,6 +159,11 @@ impl Door {
             self.begin_leaving();
         }
         self.leaving.get().copied()
+    }
+
+    /// Should load balancers send clients here? Not to one that leaves, nor to one that was switched off.
+    fn takes_traffic(&self) -> bool {
+        self.leaving_since().is_none() && self.locks.switched_off().is_none()
     }
 
     fn uptime(&self) -> Duration {

@@ -44,6 +44,8 @@ codes! {
         "check the id or path; what ended more than 10 minutes ago is forgotten";
     METHOD_NOT_ALLOWED "method_not_allowed" 405 false "This path does not take that method"
         "use one of the methods in the Allow header; /api/docs lists all of them";
+    REQUEST_TIMEOUT "request_timeout" 408 true "The request did not arrive in time"
+        "send it again, the whole body at once; nothing was changed";
     HELD "held" 409 true "The resource is held"
         "try again later, or send \"queue\": true to get a place in the queue";
     STALE_TOKEN "stale_token" 409 false "The fencing token is not the lock's"
@@ -80,6 +82,8 @@ codes! {
         "send a JSON body with the header Content-Type: application/json, and without Content-Encoding";
     QUEUE_FULL "queue_full" 429 true "The queue is full"
         "try again later; so many tickets for one resource often mean that a holder does not release it";
+    RATE_LIMITED "rate_limited" 429 true "The client asks for too much at once"
+        "nothing was changed; send it again after Retry-After. limit names the setting that was reached, value what it allows";
     INTERNAL "internal" 500 false "A mistake of this server"
         "nothing was acknowledged; report it with the X-Request-Id of this answer";
     BACKEND_UNAVAILABLE "backend_unavailable" 503 true "The store cannot be used"

@@ -107,6 +107,7 @@ pub(super) async fn list(req: HttpRequest, door: web::Data<Door>) -> Result<Http
             None if one_place => at_place(&documents, &wanted, now, locks.as_of(now)),
             None => page(&documents, &wanted, now, locks.as_of(now)),
         }
+        .map_err(|problem| unless_unconfirmed(&locks, which.partition(), problem))
     })
     .await??;
     Ok(answer(body))
@@ -172,6 +173,14 @@ fn nothing() -> Problem {
     Problem::new(&problem::NOT_FOUND, "nobody holds this resource and nobody waits for it")
 }
 
+/// What the view lacks is denied only while the store can be asked.
+fn unless_unconfirmed(locks: &Locks, partition: Option<Partition>, problem: Problem) -> Problem {
+    match locks.confirms(partition) {
+        Err(failure) if problem.code().status == 404 => failed(failure),
+        _ => problem,
+    }
+}
+
 /// `GET /api/v1/queues/{resource_id}`.
 pub(super) async fn show(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     let id = req.match_info().get("resource_id").unwrap_or_default();
@@ -182,8 +191,9 @@ pub(super) async fn show(req: HttpRequest, door: web::Data<Door>) -> Result<Http
     let limit = query.limit();
     query.finish()?;
     let now = door.locks.now();
-    let document =
-        door.locks.view().get(id).filter(|document| is_there(document, now)).ok_or_else(nothing)?;
+    let document = door.locks.view().get(id).filter(|document| is_there(document, now));
+    let document = document
+        .ok_or_else(|| unless_unconfirmed(&door.locks, Some(id.partition()), nothing()))?;
     Ok(answer(write(&QueueView::of(&document, now, HOLDERS_SHOWN, limit))?))
 }
 

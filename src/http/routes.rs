@@ -1,6 +1,6 @@
 //! The one table of routes: what is registered, what `Allow` says, what the description must have.
 
-use super::body::drain;
+use super::body::{deadline, drain};
 use super::problem::{self, Problem};
 use super::{
     acquire, actors, chaos, docs, events, instances, list, locks, queues, readiness, status, tickets, why,
@@ -150,14 +150,14 @@ async fn method_not_allowed(
     mut payload: web::Payload,
     allow: HeaderValue,
 ) -> Result<HttpResponse, Problem> {
-    let drained = drain(&mut payload, 0).await;
+    let drained = drain(&mut payload, 0, deadline(&req)).await;
     let detail = format!("{} does not take {}", shown(&req), req.method());
     let problem = Problem::new(&problem::METHOD_NOT_ALLOWED, detail).allowing(allow);
     Err(if drained { problem } else { problem.closing() })
 }
 
 async fn not_found(req: HttpRequest, mut payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let drained = drain(&mut payload, 0).await;
+    let drained = drain(&mut payload, 0, deadline(&req)).await;
     let path = req.path();
     let later = LATER
         .iter()

@@ -1,5 +1,6 @@
 //! Tickets: what became of one, which there are, giving one back.
 
+use super::client::Client;
 use super::instant::Instant;
 use super::locks::{entry_id, failed, no_query};
 use super::pages::{Order, Place, Wanted, beside};
@@ -26,6 +27,7 @@ pub(super) async fn poll(req: HttpRequest, door: web::Data<Door>) -> Result<Http
         return glance(&door, id).await;
     }
     let wait = wait.to_std().min(door.tunables().max_wait);
+    let _waiting = door.waits(Client::asking(&req), wait)?;
     let sight = door.locks.poll(id, wait).await.map_err(failed)?;
     answers::ticket_seen(id.resource, &sight)
 }

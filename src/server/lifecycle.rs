@@ -1,10 +1,9 @@
 //! Build, run, drain: the only place that constructs stores, actors and doors.
 
-use super::settings;
 use super::stores::Opened;
+use super::{serving, settings};
 use crate::audit::AuditFile;
-use crate::http::{self, Door, HttpParams};
-use actix_web::HttpServer;
+use crate::http::{Door, HttpParams};
 use actix_web::dev::{Server, ServerHandle};
 use lockkeeper_actors::{Options, System};
 use lockkeeper_config::Settings;
@@ -16,8 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How long a client may take to read the end of its last answer.
-const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often metrics that are not recorded as they happen are brought up to date.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often a drain looks whether anyone still waits.
@@ -102,20 +99,8 @@ impl Application {
         };
         let door = Arc::new(Door::new(actors.locks().clone(), params, Arc::new(audit), exporter.clone()));
         let workers = settings::or_cores(settings.http.workers);
-        let shared_door = Arc::clone(&door);
-        let server = HttpServer::new(move || http::app(Arc::clone(&shared_door)))
-            .workers(workers)
-            .max_connections(settings.http.max_connections.div_ceil(workers))
-            .keep_alive(settings.http.keep_alive)
-            .client_request_timeout(settings.http.header_timeout)
-            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-            // A client that goes away must be noticed while its request waits.
-            .h1_allow_half_closed(false)
-            .shutdown_timeout(settings.drain_timeout.as_secs().max(1))
-            .disable_signals()
-            .listen(listener)
-            .map_err(|cause| StartError::Listen { address, cause })?
-            .run();
+        let server = serving::listen(listener, &door, settings, workers)
+            .map_err(|cause| StartError::Listen { address, cause })?;
         Ok(Self {
             server,
             door,

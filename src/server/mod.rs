@@ -3,6 +3,7 @@
 mod control;
 mod lifecycle;
 mod logging;
+mod serving;
 mod settings;
 mod stores;
 

@@ -5,8 +5,8 @@ use crate::contract::{
     Commit, Committed, Conflict, Known, Loaded, Page, Store, StoreError, StoreFuture, StoredDocument,
 };
 use crate::shared::{
-    CHANGES_MAX, Change, ChangedSince, InstanceRecord, Marker, Opening, SharedStore, Signature, Signed,
-    WrittenBack,
+    CHANGES_MAX, Change, ChangedSince, InstanceRecord, Marker, Opening, ServerCondition, SharedStore,
+    Signature, Signed, WrittenBack,
 };
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use parking_lot::Mutex;
@@ -335,6 +335,10 @@ impl<S: Store + ?Sized> SharedStore for FaultyStore<S> {
 
     fn warnings(&self) -> Vec<String> {
         self.inner.shared().map(SharedStore::warnings).unwrap_or_default()
+    }
+
+    fn condition(&self) -> Vec<ServerCondition> {
+        self.inner.shared().map(SharedStore::condition).unwrap_or_default()
     }
 }
 

@@ -147,6 +147,31 @@ pub struct InstanceRecord {
     pub seen_at: Timestamp,
 }
 
+/// What a server of the store says of itself. For the operator's eyes and for warnings: nothing
+/// decides by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCondition {
+    /// Its address.
+    pub server: String,
+    /// What it is to others: `master`, `slave`.
+    pub role: String,
+    /// Bytes of memory in use.
+    pub memory_used: u64,
+    /// Bytes of memory that it may use; 0: no limit.
+    pub memory_max: u64,
+    /// Replicas that have taken over all but the latest changes.
+    pub replicas: u32,
+}
+
+impl ServerCondition {
+    /// How many per cent of its memory are in use; 0 without a limit.
+    #[must_use]
+    pub fn memory_percent(&self) -> u64 {
+        let percent = u128::from(self.memory_used) * 100 / u128::from(self.memory_max.max(1));
+        if self.memory_max == 0 { 0 } else { u64::try_from(percent).unwrap_or(u64::MAX) }
+    }
+}
+
 /// A store that several instances share.
 pub trait SharedStore: Send + Sync {
     /// Follows the changes of all instances. Begins with [`Change::Missed`] of everything as soon
@@ -198,4 +223,8 @@ pub trait SharedStore: Send + Sync {
 
     /// What there is to warn of though the store can be used: persistence off, a failed save.
     fn warnings(&self) -> Vec<String>;
+
+    /// What the servers that keep the documents said of themselves at the last probe, ordered by
+    /// their addresses; empty before the first.
+    fn condition(&self) -> Vec<ServerCondition>;
 }

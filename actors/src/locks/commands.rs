@@ -15,12 +15,12 @@ impl Locks {
     /// # Errors
     /// [`Failure`]: nothing was decided, or it is not known. Refusals are answers.
     pub async fn acquire(&self, request: AcquireRequest) -> Result<Answer, Failure> {
-        if self.is_closed_for_grants() {
-            return Err(Failure::ShuttingDown);
+        if let Some(closed) = self.closed_for_grants() {
+            return Err(closed);
         }
         let id = request.resource.id();
         let nonce = request.intent.nonce;
-        let intent = Arc::new(request.intent);
+        let intent = Arc::new(request.intent.clone());
         let stays = !request.wait.is_zero();
         let _place = if stays { Some(self.take_waiting_place()?) } else { None };
         let until = Instant::now() + request.wait;
@@ -28,11 +28,13 @@ impl Locks {
         loop {
             if !self.shared().service.may_grant() {
                 if !(stays && request.queue) {
-                    return Err(self.hold_only(Some(id.partition()), None, None));
+                    let closed = self.closed_for_grants();
+                    return Err(closed.unwrap_or_else(|| self.hold_only(Some(id.partition()), None, None)));
                 }
                 self.parked(id.partition(), Until::Granting, until).await?;
                 was_parked = true;
             }
+            self.room_for(&request)?;
             let wait = until.saturating_duration_since(Instant::now());
             let command = Command::Acquire(Acquire {
                 resource: Arc::clone(&request.resource),
@@ -56,8 +58,8 @@ impl Locks {
                 return Err(self.told(Some(id.partition()), failure, None));
             }
             pause = self.pause_before_retry(id.partition(), pause, until).await;
-            if self.is_closed_for_grants() {
-                return Err(Failure::ShuttingDown);
+            if let Some(closed) = self.closed_for_grants() {
+                return Err(closed);
             }
             if Instant::now() >= until {
                 return Err(self.told(Some(id.partition()), failure, None));

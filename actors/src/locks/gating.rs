@@ -5,7 +5,7 @@
 
 use super::Locks;
 use crate::answer::{Failure, HoldOnly, LastLease};
-use crate::service::{Hindrance, Phase};
+use crate::service::Phase;
 use lockkeeper_core::Partition;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,13 +32,12 @@ pub(super) enum Until {
 
 impl Locks {
     /// New grants are refused, whatever the store does.
-    pub(super) fn is_closed_for_grants(&self) -> bool {
+    pub(super) fn closed_for_grants(&self) -> Option<Failure> {
         let shared = self.shared();
-        shared.is_draining()
-            || (!shared.service.may_grant()
-                && [Hindrance::Leaving, Hindrance::SwitchedOff]
-                    .into_iter()
-                    .any(|what| shared.service.is_hindered_by(what)))
+        if shared.is_draining() {
+            return Some(Failure::ShuttingDown);
+        }
+        shared.switched_off().map(|by| Failure::SwitchedOff(by.as_ref().into()))
     }
 
     /// Can the store be asked?
@@ -105,7 +104,7 @@ impl Locks {
     /// Waits, in memory, until it can go on. The caller has a waiting place.
     ///
     /// # Errors
-    /// [`Failure::ShuttingDown`]: nothing more is granted here. [`Failure::HoldOnly`]: its time is over.
+    /// [`Failure::ShuttingDown`], [`Failure::SwitchedOff`]: nothing more is granted here. [`Failure::HoldOnly`]: its time is over.
     pub(super) async fn parked(
         &self,
         partition: Partition,
@@ -118,12 +117,11 @@ impl Locks {
             loop {
                 changes.mark_unchanged();
                 let on = match what {
-                    Until::Granting if self.is_closed_for_grants() => return Err(Failure::ShuttingDown),
                     Until::Granting => service.may_grant(),
                     Until::Trusted => service.is_store_trusted(),
                 };
                 if on {
-                    return Ok(());
+                    return;
                 }
                 // The sender lives as long as the service.
                 let _ = changes.changed().await;
@@ -131,8 +129,8 @@ impl Locks {
         };
         tokio::select! {
             biased;
-            result = goes_on => result?,
-            () = self.let_go() => return Err(Failure::ShuttingDown),
+            () = goes_on => {}
+            () = self.let_go() => return Err(self.closed_for_grants().unwrap_or(Failure::ShuttingDown)),
             () = tokio::time::sleep_until(until) => return Err(self.hold_only(Some(partition), None, None)),
         }
         let others = u32::try_from(self.waiting_clients().saturating_sub(1)).unwrap_or(u32::MAX);
@@ -141,9 +139,9 @@ impl Locks {
         Ok(())
     }
 
-    /// Waits until the server stops, and this client's turn to be let go has come.
+    /// Waits until clients are turned away from here, and the turn of this one has come.
     pub(super) async fn let_go(&self) {
-        self.shared().drained().await;
+        self.shared().turned_away().await;
         let spread = self.shared().tunables().drain_spread;
         tokio::time::sleep(spread.mul_f64(rand::random::<f64>())).await;
     }
@@ -160,7 +158,7 @@ impl Locks {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until.min(Instant::now() + pause)) => {}
-                () = self.shared().drained() => return pause,
+                () = self.shared().turned_away() => return pause,
             }
             pause = (pause * 2).min(STORE_RETRY_MAX);
             if Instant::now() >= until || self.shared().replica.get(partition).sealed.is_none() {

@@ -11,6 +11,7 @@ mod gating;
 mod looking;
 mod putting_off;
 mod reading;
+mod room;
 
 use crate::coordinator::Coordinator;
 use crate::events::EventHub;
@@ -19,7 +20,6 @@ use crate::shared::Shared;
 use crate::statistics::Statistics;
 use crate::tunables::Tunables;
 use lockkeeper_core::{Intent, Resource, Span};
-use lockkeeper_telemetry::metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -69,7 +69,6 @@ impl Locks {
     /// No new grants from now on; waiting callers are answered soon.
     pub fn begin_drain(&self) {
         self.shared().begin_drain();
-        metrics().ready(false);
     }
 
     /// Waits until the server is about to stop.
@@ -86,6 +85,23 @@ impl Locks {
     /// From now on the actors heed these.
     pub fn tune(&self, tunables: Tunables) {
         self.shared().tune(tunables);
+    }
+
+    /// The kill switch: from now on this instance grants nothing and hands nothing on, for this reason;
+    /// whoever waits is answered as in a drain, tickets stay, renewals, releases and reads go on.
+    pub fn switch_off(&self, reason: &str) {
+        self.shared().switch(Some(reason));
+    }
+
+    /// It grants again, and what could have been granted meanwhile is granted at once.
+    pub fn switch_on(&self) {
+        self.shared().switch(None);
+    }
+
+    /// By what it was switched off, if it was.
+    #[must_use]
+    pub fn switched_off(&self) -> Option<Arc<str>> {
+        self.shared().switched_off()
     }
 
     /// How many clients wait for a grant.

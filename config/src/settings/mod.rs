@@ -21,7 +21,7 @@ use lockkeeper_core::Span;
 
 use crate::effective::Effective;
 use crate::network::Network;
-use crate::schema::Schema;
+use crate::schema::{Schema, Switch};
 
 pub use limits::{CircuitBreakerSettings, RateLimitSettings, SupervisionSettings};
 pub use redis::{RedisSettings, RedisTls, RedisTopology};
@@ -34,11 +34,18 @@ pub(crate) const SCHEMA: Schema = Schema {
     settings: table::SETTINGS,
     refused: refused::REFUSED,
     defaults: include_str!("../../lockkeeper.yaml"),
+    switches: SWITCHES,
     other_variables: refused::OTHER_VARIABLES,
     rules: &[rules::RULES, limit_rules::RULES, redis_rules::RULES],
     aliases: refused::ALIASES,
     spread: redis::spread,
 };
+
+/// The kill switch as it is called elsewhere.
+const SWITCHES: &[Switch] = &[
+    Switch { variable: "DISABLE_ENHANCED_LOCKING", setting: "enabled", off: true },
+    Switch { variable: "ATLANTIS_ENHANCED_LOCKING_ENABLED", setting: "enabled", off: false },
+];
 
 /// The store that keeps the locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,7 +91,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "text",
         "How log lines look: for people, or one JSON object each.",
     ),
-    setting(
+    live(
         "log-level",
         Kind::Text { allowed: checks::LOG_FILTER, check: checks::log_filter },
         "info",
@@ -115,13 +115,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "false",
         "Serve the endpoints that kill actors and make the store fail: for tests of degraded service, never in production.",
     ),
-    setting(
+    live(
         "drain-timeout",
         time(secs(1), minutes(10)),
         "10s",
         "How long the end may take once the server was told to stop.",
     ),
-    setting(
+    live(
         "drain-delay",
         time(Span::ZERO, minutes(5)),
         "0s",
@@ -133,18 +133,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "The VCS host of resources that name none.",
     ),
-    setting(
+    live(
         "default-ttl",
         time(ms(100), hours(720)),
         "30m",
         "The lease of requests that name none; at most `max-timeout`.",
     ),
-    setting(
-        "max-timeout",
-        time(secs(1), hours(720)),
-        "720h",
-        "The longest lease that a request may ask for.",
-    ),
+    live("max-timeout", time(secs(1), hours(720)), "720h", "The longest lease that a request may ask for."),
     setting(
         "sweep-interval",
         time(ms(100), minutes(1)),
@@ -200,7 +195,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "100000",
         "The most tickets of one resource; one more is answered 429 `queue_full`.",
     ),
-    setting(
+    live(
         "queue.default-timeout",
         time(ms(100), hours(168)),
         "10m",
@@ -236,7 +231,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "0",
         "The same for one client: its token's subject or, without tokens, its address.",
     ),
-    setting(
+    live(
         "http.max-wait",
         time(Span::ZERO, secs(60)),
         "50s",
@@ -261,7 +256,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "5s",
         "How long a client may take to send a request's head.",
     ),
-    setting(
+    live(
         "http.max-waiting",
         number(1, 1_000_000),
         "20000",
@@ -427,13 +422,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "The private key (PEM) of `redis.tls.cert-file`.",
     ),
-    setting(
+    live(
         "health.interval",
         time(ms(100), minutes(1)),
         "2s",
         "How often the store is asked whether it is well.",
     ),
-    setting(
+    live(
         "health.slow-after",
         time(ms(1), secs(59)),
         "250ms",

@@ -3,12 +3,14 @@
 mod bad_values;
 mod dump;
 mod limits;
+mod live;
 mod names;
 mod redis;
 mod redis_rules;
 mod secrets;
 mod shipped;
 mod sources;
+mod switches;
 
 use crate::{ConfigFile, Environment, Flag, Inputs, Loaded, Problems, load};
 

@@ -28,6 +28,7 @@ const SCHEMA: Schema = Schema {
     refused: &[],
     aliases: &[],
     defaults: "name: anna\ndb:\n  password: \"\"\n  pin: 1234\n",
+    switches: &[],
     other_variables: &[],
     rules: &[],
     spread: |_| {},

@@ -72,8 +72,11 @@ impl RedisStore {
     pub(super) async fn look_whether_well(&self) -> Result<(), StoreError> {
         let partitions = self.clocks.partition_of_each_server();
         let probes = stream::iter(partitions).map(|partition| self.probe_server(partition));
-        probes.buffer_unordered(PROBES).try_collect::<()>().await?;
-        self.look_at_servers().await?;
+        let probes = probes.buffer_unordered(PROBES).try_collect::<()>();
+        // What they say of themselves is wanted most of all when they take no writes.
+        let (probed, looked) = tokio::join!(probes, self.look_at_servers());
+        probed?;
+        looked?;
         Ok(())
     }
 
@@ -90,25 +93,28 @@ impl RedisStore {
         let ask = cmd("INFO");
         let (mut infos, syncs) = tokio::join!(self.link.each_master(&ask), self.read_appendfsync());
         infos.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let mut warnings = Vec::new();
-        let mut unavailable = None;
+        let (mut warnings, mut conditions) = (Vec::new(), Vec::new());
+        let (mut misfit, mut unavailable) = (None, None);
         for (server, info) in infos {
             let info = info.map_err(Unfit::from).and_then(|info| {
                 Info::read(info).map_err(|garbled| Unfit::Unavailable(StoreError::from(garbled).to_string()))
             });
             let looked = info.and_then(|info| {
+                conditions.push(info.condition(&server));
                 self.check_info(&server, &info)?;
                 self.warn_of(&server, &info, syncs.get(&*server).map(String::as_str), &mut warnings);
                 Ok(())
             });
             match looked {
                 Ok(()) => {}
-                // One server that can never do counts more than others that cannot be asked.
-                Err(misfit @ Unfit::Misfit(_)) => return Err(misfit),
+                Err(error @ Unfit::Misfit(_)) => misfit = misfit.or(Some(error)),
                 Err(error) => unavailable = Some(error),
             }
         }
-        if let Some(error) = unavailable {
+        // Also of those that cannot be used; who cannot be asked says nothing.
+        *self.condition.lock() = conditions;
+        // One server that can never do counts more than others that cannot be asked.
+        if let Some(error) = misfit.or(unavailable) {
             return Err(error);
         }
         self.warnings.lock().clone_from(&warnings);
@@ -190,16 +196,15 @@ impl RedisStore {
                 "has maxmemory-policy {policy}: locks have no expiry and stay, but `noeviction` is what says so"
             ));
         }
-        let (used, most) = (info.number::<u64>("used_memory"), info.number::<u64>("maxmemory"));
-        if let (Some(used), Some(most @ 1..)) = (used, most)
-            && used >= most / 100 * MEMORY_WARNING_PERCENT
-        {
+        let condition = info.condition(server);
+        if condition.memory_percent() >= MEMORY_WARNING_PERCENT {
+            let (used, most) = (condition.memory_used, condition.memory_max);
             warn(format!("uses {used} of {most} bytes of memory: raise its maxmemory or free some"));
         }
-        let replicas = info.number::<u32>("connected_slaves").unwrap_or(0);
+        let replicas = condition.replicas;
         if replicas < self.options.min_replicas {
             warn(format!(
-                "has {replicas} replicas, and redis.min-replicas is {}: no change can be answered",
+                "has {replicas} replicas in sync, and redis.min-replicas is {}: no change can be answered",
                 self.options.min_replicas
             ));
         }

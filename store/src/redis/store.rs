@@ -16,7 +16,8 @@ use crate::contract::{
     Commit, Committed, Known, Loaded, Page, Store, StoreError, StoreFuture, StoredDocument,
 };
 use crate::shared::{
-    Change, ChangedSince, InstanceRecord, Marker, Opening, SharedStore, Signature, Signed, WrittenBack,
+    Change, ChangedSince, InstanceRecord, Marker, Opening, ServerCondition, SharedStore, Signature, Signed,
+    WrittenBack,
 };
 use lockkeeper_core::{Partition, ResourceId, Timestamp};
 use parking_lot::Mutex;
@@ -49,6 +50,7 @@ pub struct RedisStore {
     pub(super) listings: Listings,
     pub(super) announced: Announced,
     pub(super) warnings: Mutex<Vec<String>>,
+    pub(super) condition: Mutex<Vec<ServerCondition>>,
     trip_micros: AtomicU64,
 }
 
@@ -85,6 +87,7 @@ impl RedisStore {
             listings: Listings::default(),
             announced: Announced::default(),
             warnings: Mutex::default(),
+            condition: Mutex::default(),
             trip_micros: AtomicU64::new(FIRST_TRIP.as_micros() as u64),
             options,
         }))
@@ -268,5 +271,9 @@ impl SharedStore for RedisStore {
 
     fn warnings(&self) -> Vec<String> {
         self.warnings.lock().clone()
+    }
+
+    fn condition(&self) -> Vec<ServerCondition> {
+        self.condition.lock().clone()
     }
 }
