@@ -52,7 +52,7 @@ impl HealthActor {
     fn wait(&mut self, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let pause = async move {
-            let interval = pause(shared.options.health_interval, rand::random());
+            let interval = pause(shared.tunables().health_interval, rand::random());
             let turn = async {
                 if shared.health.get().healthy {
                     let least = PAUSE_MIN.min(interval);
@@ -123,7 +123,7 @@ fn learn(shared: &Shared, outcome: Result<(), StoreError>, elapsed: Duration, br
     let warnings = store.shared().map(|store| store.warnings()).unwrap_or_default();
     let found = Found { now, outcome, elapsed, breaker, warnings, probes: probes.iter().collect() };
     let before = shared.health.get();
-    let after = judge(&before, found, shared.options.slow_probe);
+    let after = judge(&before, found, shared.tunables().slow_probe);
     metrics().backend_health(store.name(), after.healthy);
     metrics().backend_state(after.state.label());
     tell(shared, &before, &after, failed, now);

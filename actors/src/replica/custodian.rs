@@ -74,9 +74,10 @@ impl Custodian {
     fn pause(&self, sealed: usize, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let options = &shared.options;
+        let at_ease = shared.tunables().health_interval;
         let interval = match sealed {
-            0 => options.health_interval,
-            _ => (options.settle_window / LOOKS_PER_WINDOW).min(options.health_interval),
+            0 => at_ease,
+            _ => (options.settle_window / LOOKS_PER_WINDOW).min(at_ease),
         };
         let interval = interval.max(PAUSE_MIN);
         let pause = async move {
