@@ -272,6 +272,19 @@ impl Service {
         let _ = self.may_grant.subscribe().wait_for(|may| *may).await;
     }
 
+    /// Waits until the store can be asked.
+    pub(crate) async fn trusted(&self) {
+        let mut changes = self.changes();
+        loop {
+            changes.mark_unchanged();
+            if self.is_store_trusted() {
+                return;
+            }
+            // The sender lives as long as this.
+            let _ = changes.changed().await;
+        }
+    }
+
     /// How it stands.
     pub(crate) fn status(&self) -> ServiceStatus {
         let state = self.state.read();

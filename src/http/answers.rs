@@ -212,7 +212,9 @@ pub(super) fn refusal(refusal: &Refusal, of: Option<ResourceView<'_>>, now: Time
         (Refusal::StaleToken, _) => {
             Problem::new(&problem::STALE_TOKEN, "the fencing token given is not the lock's")
         }
-        (Refusal::Superseded, _) => Problem::internal("a release was refused as it is not refused to clients"),
+        (Refusal::Superseded, _) => {
+            Problem::internal("a release was refused as it is not refused to clients")
+        }
         (Refusal::ModeConflict(what), _) => Problem::new(&problem::MODE_CONFLICT, what.clone()),
         (Refusal::RequestIdReused, _) => Problem::new(
             &problem::REQUEST_ID_REUSED,

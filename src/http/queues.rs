@@ -2,13 +2,15 @@
 
 use super::Door;
 use super::instant::Instant;
+use super::locks::failed;
 use super::pages::{Order, Place, Wanted, beside};
 use super::problem::{self, Problem};
 use super::query::Query;
 use super::views::{self, Depth, JSON, Key, LockView, ResourceView, Shown, TicketView};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
-use lockkeeper_core::{Document, ResourceId, Span, Timestamp};
+use lockkeeper_actors::Locks;
+use lockkeeper_core::{Document, Partition, ResourceId, Span, Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -192,8 +194,8 @@ pub(super) async fn show(req: HttpRequest, door: web::Data<Door>) -> Result<Http
     query.finish()?;
     let now = door.locks.now();
     let document = door.locks.view().get(id).filter(|document| is_there(document, now));
-    let document = document
-        .ok_or_else(|| unless_unconfirmed(&door.locks, Some(id.partition()), nothing()))?;
+    let document =
+        document.ok_or_else(|| unless_unconfirmed(&door.locks, Some(id.partition()), nothing()))?;
     Ok(answer(write(&QueueView::of(&document, now, HOLDERS_SHOWN, limit))?))
 }
 

@@ -215,7 +215,10 @@ pub(super) async fn pull(req: HttpRequest, door: web::Data<Door>) -> Result<Http
         let now = locks.now();
         let told = explain(&documents, &namespace, num, now, locks.as_of(now))?;
         // What is not in the view may be in the store.
-        told.map_or_else(|nothing| Err(locks.confirms(which.partition()).map_or_else(failed, |()| nothing)), Ok)
+        told.map_or_else(
+            |nothing| Err(locks.confirms(which.partition()).map_or_else(failed, |()| nothing)),
+            Ok,
+        )
     })
     .await??;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(body))

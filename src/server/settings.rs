@@ -171,7 +171,11 @@ pub(super) fn actors(settings: &Settings, instance: &str, incarnation: String) -
             window: settings.supervision.window,
             calm: settings.supervision.calm,
         },
-        journal_file: Some(settings.data_dir.join(JOURNAL_FILE)),
+        journal_file: Some(if is_shared(settings) {
+            settings.data_dir.join(format!("{JOURNAL_FILE}-{instance}"))
+        } else {
+            settings.data_dir.join(JOURNAL_FILE)
+        }),
         journal_max: settings.journal_max_entries,
         chaos: settings.chaos,
         instance: incarnation,

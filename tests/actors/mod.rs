@@ -68,6 +68,7 @@ fn lock_of(answer: &Answer) -> Arc<Lock> {
 
 async fn release(locks: &Locks, path: &str, lock: &Lock) {
     let id = lockkeeper_core::EntryId { resource: resource(path).id(), seq: lock.seq };
-    let answer = locks.release(id, lock.token, fresh_nonce()).await.unwrap();
+    let released = locks.release(id, lock.token, fresh_nonce()).await.unwrap();
+    let answer = released.now().expect("carried out at once");
     assert!(matches!(answer.outcome, Ok(Reply::Released { .. })), "{answer:?}");
 }

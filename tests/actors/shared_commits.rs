@@ -167,7 +167,7 @@ fn a_release_whose_reply_is_lost_is_not_done_twice() {
         assert!(matches!(unknown, Failure::OutcomeUnknown(_)), "{unknown}");
         let second = lock_of(&other.acquire(impatient("p", "second")).await.unwrap());
         // The same release once more: of what it released, not of what is held now.
-        let again = one.release(id, lock.token, 77).await.unwrap();
+        let again = one.release(id, lock.token, 77).await.unwrap().now().unwrap();
         assert!(
             matches!(again.outcome, Ok(lockkeeper_core::Reply::Released { .. }) | Err(Refusal::Gone(_))),
             "{again:?}"

@@ -40,7 +40,10 @@ impl Faults {
     pub(super) fn shortened<'a>(&self, bytes: &'a [u8]) -> (&'a [u8], io::Result<()>) {
         match self.short.lock().take() {
             Some(short) => (&bytes[..short.min(bytes.len())], Err(ErrorKind::StorageFull.into())),
-            None => (bytes, self.check(Call::Write)),
+            None => match self.check(Call::Write) {
+                Ok(()) => (bytes, Ok(())),
+                Err(error) => (&[], Err(error)),
+            },
         }
     }
 }

@@ -192,13 +192,18 @@ impl Journal {
 
     /// Writes what waits and lets go of the file.
     pub(crate) fn close(&self) {
+        let Some(thread) = self.thread.lock().take() else { return };
         if let Some(jobs) = &self.jobs {
             let _ = jobs.send(Job::Close);
         }
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
+        if thread.join().is_err() {
             tracing::error!("the thread of the journal ended with a panic");
         }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -112,19 +112,10 @@ impl Locks {
         until: Instant,
     ) -> Result<(), Failure> {
         let service = &self.shared().service;
-        let mut changes = service.changes();
         let goes_on = async {
-            loop {
-                changes.mark_unchanged();
-                let on = match what {
-                    Until::Granting => service.may_grant(),
-                    Until::Trusted => service.is_store_trusted(),
-                };
-                if on {
-                    return;
-                }
-                // The sender lives as long as the service.
-                let _ = changes.changed().await;
+            match what {
+                Until::Granting => service.granting().await,
+                Until::Trusted => service.trusted().await,
             }
         };
         tokio::select! {
