@@ -153,7 +153,10 @@ fn commands_and_settings_exist() {
                 SETTINGS.contains(&group)
                     && rest.bytes().all(|byte| byte.is_ascii_lowercase() || b"-.".contains(&byte))
             });
-            if is_setting && !settings.contains(&format!("| `{name}` |")) {
+            // Secrets may be given as the path of a file.
+            let of_file = name.strip_suffix("-file").unwrap_or(name);
+            let is_known = [name, of_file].iter().any(|name| settings.contains(&format!("| `{name}` |")));
+            if is_setting && !is_known {
                 wrong.push(format!("{}: no setting {name}", section.title));
             }
         }
