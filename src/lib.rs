@@ -7,5 +7,6 @@
 pub mod audit;
 pub mod cli;
 pub mod http;
+pub mod live;
 pub mod offline;
 pub mod server;

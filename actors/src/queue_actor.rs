@@ -127,6 +127,7 @@ impl QueueActor {
         let around = Surroundings {
             now: self.shared.store.now_in(self.id.partition()),
             opened_at: self.shared.opened_at(),
+            granting: self.shared.is_switched_on(),
             rules: &self.shared.options.rules,
             known: self.shared.store.known(self.id.partition()),
             lost_before: self.shared.replica.get(self.id.partition()).lost_before,

@@ -75,6 +75,26 @@ pub fn describe() -> &'static [Setting] {
     settings::SCHEMA.settings
 }
 
+/// The settings that a name means: one, or those of a section; other names of settings are taken too.
+///
+/// # Errors
+/// Says why there is none, as the rest of a sentence about the name.
+pub fn named(name: &str) -> Result<Vec<&'static str>, String> {
+    let schema = &settings::SCHEMA;
+    if let Some(found) = schema.find(name) {
+        return Ok(vec![found.setting.name]);
+    }
+    let within = |known: &str| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let own = schema.settings.iter().map(|setting| (setting.name, setting.name));
+    let mut names: Vec<_> = own
+        .chain(schema.aliases.iter().copied())
+        .filter(|(known, _)| within(known))
+        .map(|(_, setting)| setting)
+        .collect();
+    names.dedup();
+    if names.is_empty() { Err(schema.unknown(name, |meant| format!("{meant:?}"))) } else { Ok(names) }
+}
+
 /// The default file, commented: a settings file to begin with.
 #[must_use]
 pub fn default_file() -> &'static str {

@@ -154,6 +154,8 @@ pub(super) enum Shape {
     Number,
     /// An object whose members are all texts.
     Texts,
+    /// An object with any members; whoever takes it knows what they may be.
+    Members,
     Object(&'static [Field]),
 }
 
@@ -215,6 +217,7 @@ fn prune(value: &mut Value, fields: &[Field], path: &str, complaints: &mut Compl
         let expected = match (shape, &mut *member) {
             (_, Value::Null) | (Shape::Text, Value::String(_)) | (Shape::Flag, Value::Bool(_)) => continue,
             (Shape::Number, Value::Number(number)) if number.is_u64() => continue,
+            (Shape::Members, Value::Object(_)) => continue,
             (Shape::Object(fields), Value::Object(_)) => {
                 prune(member, fields, &full, complaints);
                 continue;
@@ -232,7 +235,7 @@ fn prune(value: &mut Value, fields: &[Field], path: &str, complaints: &mut Compl
             (Shape::Flag, _) => "must be true or false",
             (Shape::Number, _) => "must be a whole number, not negative",
             (Shape::Texts, _) => "must be an object with strings",
-            (Shape::Object(_), _) => "must be an object",
+            (Shape::Object(_) | Shape::Members, _) => "must be an object",
         };
         complaints.add(full, expected);
         wrong.push(name.clone());

@@ -14,7 +14,7 @@ use lockkeeper_core::{EntryId, Refusal, Reply};
 use serde::Deserialize;
 
 /// Bytes a reason may have.
-const REASON_MAX_BYTES: usize = 1024;
+pub(super) const REASON_MAX_BYTES: usize = 1024;
 
 /// The id in the path.
 pub(super) fn entry_id(req: &HttpRequest) -> Result<EntryId, Problem> {

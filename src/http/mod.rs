@@ -10,12 +10,14 @@ mod actors;
 mod answers;
 mod body;
 mod chaos;
+mod config;
 mod client;
 mod client_tickets;
 mod connection;
 mod docs;
 mod events;
 mod fields;
+mod health;
 mod instances;
 mod instant;
 mod limits;
@@ -40,6 +42,7 @@ mod views;
 mod why;
 
 use crate::audit::Audit;
+use crate::live::LiveSettings;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
@@ -64,6 +67,8 @@ pub struct HttpParams {
     pub default_host: String,
     /// What may change while it is open, as it is at the start.
     pub tunables: Tunables,
+    /// The settings in force, and the way to change them.
+    pub live: Arc<LiveSettings>,
     /// How long a client may take to send a request's body.
     pub body_timeout: Duration,
     /// How long a client may take to read what waits to be sent to it.
@@ -84,6 +89,7 @@ impl Default for HttpParams {
         Self {
             default_host: String::new(),
             tunables: Tunables::default(),
+            live: Arc::default(),
             body_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
@@ -145,6 +151,24 @@ impl Door {
     /// From now on requests are read with these.
     pub fn tune(&self, tunables: Tunables) {
         self.tunables.store(Arc::new(tunables));
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn live(&self) -> &Arc<LiveSettings> {
+        &self.params.live
+    }
+
+    /// Where forced actions are written down.
+    #[must_use]
+    pub fn audit(&self) -> &Arc<dyn Audit> {
+        &self.audit
+    }
+
+    /// The store's clock, as it is shown.
+    #[must_use]
+    pub fn now_shown(&self) -> String {
+        instant::Instant(self.locks.now()).to_string()
     }
 
     /// Tells load balancers to send nothing more (`/readyz?for=traffic` turns 503); serving goes on.

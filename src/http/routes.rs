@@ -3,7 +3,7 @@
 use super::body::{deadline, drain};
 use super::problem::{self, Problem};
 use super::{
-    acquire, actors, chaos, docs, events, instances, list, locks, queues, readiness, status, tickets, why,
+    acquire, actors, chaos, config, docs, events, instances, list, locks, queues, readiness, status, tickets, why,
 };
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
@@ -18,6 +18,7 @@ pub(super) enum Verb {
     Get,
     Post,
     Put,
+    Patch,
     Delete,
 }
 
@@ -28,6 +29,7 @@ impl Verb {
             Self::Get => "GET",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }
@@ -37,6 +39,7 @@ impl Verb {
             Self::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
             Self::Post => web::post(),
             Self::Put => web::put(),
+            Self::Patch => web::patch(),
             Self::Delete => web::delete(),
         }
     }
@@ -83,11 +86,12 @@ routes! {
     "/api/v1/stats" => Get status::stats;
     "/api/v1/instances" => Get instances::list;
     "/api/v1/actors" => Get actors::list;
+    "/api/v1/config" => Get config::show, Patch config::change;
     "/healthz" => Get status::healthz;
     "/readyz" => Get readiness::readyz;
     "/version" => Get status::version;
     "/metrics" => Get status::metrics;
-    "/api/locks/health" => Get status::health;
+    "/api/locks/health" => Get health::health;
     "/api/locks/queue-status" => Get status::queue_status;
     "/api/locks/compatibility/status" => Get status::compatibility;
     "/api/openapi.json" => Get docs::openapi;

@@ -4,9 +4,9 @@ use super::stores::Opened;
 use super::{serving, settings};
 use crate::audit::AuditFile;
 use crate::http::{Door, HttpParams};
+use crate::live::{InForce, LiveSettings};
 use actix_web::dev::{Server, ServerHandle};
 use lockkeeper_actors::{Options, System};
-use lockkeeper_config::Settings;
 use lockkeeper_core::Timestamp;
 use lockkeeper_store::embedded::OpenError;
 use lockkeeper_telemetry::Exporter;
@@ -62,7 +62,6 @@ pub struct Application {
     actors: System,
     store: Opened,
     address: SocketAddr,
-    drain_delay: Duration,
     drain_timeout: Duration,
     exporter: Exporter,
 }
@@ -72,7 +71,12 @@ impl Application {
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left running.
-    pub async fn build(settings: &Settings) -> Result<Self, StartError> {
+    pub async fn build(live: Arc<LiveSettings>) -> Result<Self, StartError> {
+        let InForce { loaded, off: switched_off, .. } = live.in_force();
+        let settings = &loaded.settings;
+        if let Some(by) = &switched_off {
+            tracing::warn!("this instance grants nothing: it was {by}");
+        }
         let exporter =
             lockkeeper_telemetry::install().map_err(|error| StartError::System(error.to_string()))?;
         lockkeeper_telemetry::metrics().build_info(env!("CARGO_PKG_VERSION"));
@@ -89,12 +93,13 @@ impl Application {
             .map_err(|cause| StartError::Audit { path: audit_path.display().to_string(), cause })?;
         let incarnation = incarnation(&instance, store.store().now());
         let presence = settings::presence(settings, &instance, &incarnation, address, &host_name);
-        let options = Options { presence, ..settings::actors(settings, &instance, incarnation) };
+        let options = Options { presence, switched_off, ..settings::actors(settings, &instance, incarnation) };
         let actors = System::start(store.store(), options).await?;
 
         let params = HttpParams {
             instance,
             address: settings.advertised_at(address, &host_name),
+            live,
             ..settings::http(settings)
         };
         let door = Arc::new(Door::new(actors.locks().clone(), params, Arc::new(audit), exporter.clone()));
@@ -107,7 +112,6 @@ impl Application {
             actors,
             store,
             address,
-            drain_delay: settings.drain_delay,
             drain_timeout: settings.drain_timeout,
             exporter,
         })
@@ -128,16 +132,18 @@ impl Application {
         let upkeep = actix_rt::spawn(keep_up(self.exporter));
         // Before anyone is told that it listens: from then on a signal drains.
         let signals = Signals::listen()?;
+        let reload = signal(SignalKind::hangup())?;
         let stopping = actix_rt::spawn(stop_on_signal(
             signals,
             handle,
             Arc::clone(&self.door),
-            self.drain_delay,
             self.drain_timeout,
         ));
+        let reloading = actix_rt::spawn(reload_on_signal(reload, Arc::clone(&self.door)));
         tracing::info!("listening on http://{}", self.address);
         let result = self.server.await;
         stopping.abort();
+        reloading.abort();
         upkeep.abort();
         self.actors.stop();
         self.store.close().await;
@@ -176,10 +182,10 @@ async fn stop_on_signal(
     mut signals: Signals,
     server: ServerHandle,
     door: Arc<Door>,
-    delay: Duration,
     timeout: Duration,
 ) {
     signals.asked().await;
+    let delay = door.live().in_force().loaded.settings.drain_delay;
     tracing::info!(drain_delay = ?delay, "stopping: load balancers are told");
     door.begin_leaving();
     let drain = async {
@@ -201,6 +207,18 @@ async fn stop_on_signal(
         () = actix_rt::time::sleep(delay + timeout) => {
             tracing::warn!("the drain took too long: stopping at once");
             server.stop(false).await;
+        }
+    }
+}
+
+/// SIGHUP: the settings are read again.
+async fn reload_on_signal(mut reload: Signal, door: Arc<Door>) {
+    while reload.recv().await.is_some() {
+        let door = Arc::clone(&door);
+        // It reads files and writes the audit log.
+        let done = actix_web::web::block(move || door.live().reload(&*door, &**door.audit())).await;
+        if let Err(error) = done {
+            tracing::error!("the settings were not read again: {error}");
         }
     }
 }

@@ -1,31 +1,53 @@
 //! Log lines: text for people, JSON for machines, on stderr.
 
+use crate::live::LogLevel;
 use lockkeeper_config::{LogFormat, Settings};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload::Handle;
 
 /// Libraries that announce at `info` what only their authors care for.
 const QUIET: &str = "actix_server=warn,actix_http=warn";
 
-/// Installs the process's subscriber.
+/// Installs the process's subscriber; the answer changes what is logged.
 ///
 /// # Errors
 /// The filter cannot be understood, or there is a subscriber already.
-pub(super) fn install<W>(settings: &Settings, writer: W) -> Result<(), String>
+pub(super) fn install<W>(settings: &Settings, writer: W) -> Result<LogLevel, String>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // What is given comes last and wins.
-    let directives = format!("{QUIET},{}", settings.log_level);
-    let filter = EnvFilter::try_new(directives).map_err(|error| format!("log-level: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let installed = match settings.log_format {
-        LogFormat::Text => builder.with_ansi(false).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let filter = filter(&settings.log_level).map_err(|error| format!("log-level: {error}"))?;
+    let builder = tracing_subscriber::fmt().with_writer(writer);
+    let (installed, log_level) = match settings.log_format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(false).with_target(false);
+            let builder = builder.with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), reloading(handle))
+        }
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true);
+            let builder = builder.with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), reloading(handle))
+        }
     };
     installed.map_err(|error| error.to_string())?;
     log_panics();
-    Ok(())
+    Ok(log_level)
+}
+
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    // What is given comes last and wins.
+    EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|error| error.to_string())
+}
+
+fn reloading<S: 'static>(handle: Handle<EnvFilter, S>) -> LogLevel {
+    Box::new(move |level, really| {
+        let filter = filter(level)?;
+        if really { handle.reload(filter).map_err(|error| error.to_string()) } else { Ok(()) }
+    })
 }
 
 /// A panic is a log line like any other, with a backtrace if one was asked for.

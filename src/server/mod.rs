@@ -12,7 +12,9 @@ pub use lifecycle::{Application, StartError};
 pub use settings::{data_dir, load};
 
 use crate::cli::ServeArgs;
+use crate::live::LiveSettings;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// `lockkeeper serve`.
 #[must_use]
@@ -35,13 +37,18 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
     }
     // Log lines go through a thread of their own: a reader that stops reading must not stop us.
     let (writer, _flushed_at_the_end) = tracing_appender::non_blocking(std::io::stderr());
-    if let Err(error) = logging::install(&loaded.settings, writer) {
-        eprintln!("{error}");
-        return ExitCode::from(2);
-    }
-    let settings = loaded.settings;
+    let log_level = match logging::install(&loaded.settings, writer) {
+        Ok(log_level) => log_level,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let again = args.clone();
+    let reread = Box::new(move || settings::load_again(&again));
+    let live = Arc::new(LiveSettings::new(loaded, Some(reread), Some(log_level)));
     let result = actix_rt::System::new().block_on(async move {
-        let application = Application::build(&settings).await.map_err(|error| error.to_string())?;
+        let application = Application::build(live).await.map_err(|error| error.to_string())?;
         application.run().await.map_err(|error| error.to_string())
     });
     match result {

@@ -1,10 +1,11 @@
 //! Where settings come from, and how each room gets its share of them.
 
 use crate::cli::ServeArgs;
-use crate::http::{self, HttpParams};
-use lockkeeper_actors::{BreakerOptions, Options, Presence, Supervision};
+use crate::http::{self, Door, HttpParams};
+use crate::live::Heeds;
+use lockkeeper_actors::{BreakerOptions, Options, Presence, Supervision, Tunables};
 use lockkeeper_config::{
-    ConfigFile, Environment, Flag, Inputs, Loaded, RedisTopology, Secret, Settings, StoreKind,
+    ConfigFile, Environment, Flag, Inputs, Loaded, Problems, RedisTopology, Secret, Settings, StoreKind,
 };
 use lockkeeper_core::{Rules, Timestamp};
 use lockkeeper_store::embedded::EmbeddedOptions;
@@ -28,12 +29,45 @@ const CALLS_PER_ANSWER: u32 = 4;
 /// The same with Redis, where a commit without an answer is sent again until three calls' time is up.
 const CALLS_PER_ANSWER_REDIS: u32 = CALLS_PER_ANSWER + 2;
 
+/// What is wrong with the settings.
+enum Wrong {
+    /// One thing about all of them.
+    Whole(String),
+    /// These.
+    These(Problems),
+}
+
 /// Reads the process's settings: file, environment, flags.
 ///
 /// # Errors
 /// Everything that is wrong, as text for people.
 pub fn load(args: &ServeArgs) -> Result<Loaded, String> {
-    let bytes = args.config.as_deref().map(read_file).transpose()?;
+    read(args).map_err(|wrong| match wrong {
+        Wrong::Whole(message) => message,
+        Wrong::These(problems) => {
+            let mut text = format!("invalid configuration, {} thing(s) to mend:\n", problems.len());
+            for problem in &problems {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "  {problem}");
+            }
+            text
+        }
+    })
+}
+
+/// The same once more, for a server that runs.
+///
+/// # Errors
+/// Everything that is wrong, a line each.
+pub(super) fn load_again(args: &ServeArgs) -> Result<Loaded, Vec<String>> {
+    read(args).map_err(|wrong| match wrong {
+        Wrong::Whole(message) => vec![message],
+        Wrong::These(problems) => problems.iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn read(args: &ServeArgs) -> Result<Loaded, Wrong> {
+    let bytes = args.config.as_deref().map(read_file).transpose().map_err(Wrong::Whole)?;
     let name = args.config.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
     let file = bytes.as_deref().map(|bytes| ConfigFile { name: &name, bytes });
     let given = args.settings();
@@ -43,18 +77,12 @@ pub fn load(args: &ServeArgs) -> Result<Loaded, String> {
         .collect();
     let environment = Environment::from_pairs(std::env::vars_os());
     let read_secret = |path: &Path| std::fs::read_to_string(path);
-    let loaded =
-        lockkeeper_config::load(&Inputs { file, environment, flags: &flags, read_secret: &read_secret })
-            .map_err(|problems| {
-                let mut text = format!("invalid configuration, {} thing(s) to mend:\n", problems.len());
-                for problem in problems.iter() {
-                    let _ = writeln!(text, "  {problem}");
-                }
-                text
-            })?;
+    let inputs = Inputs { file, environment, flags: &flags, read_secret: &read_secret };
+    let loaded = lockkeeper_config::load(&inputs).map_err(Wrong::These)?;
     if is_shared(&loaded.settings) {
         // The store has the last word on its options: a check that only it knows stops the start here too.
-        redis(&loaded.settings, "").check().map_err(|problem| format!("invalid configuration: {problem}"))?;
+        let checked = redis(&loaded.settings, "").check();
+        checked.map_err(|problem| Wrong::Whole(format!("invalid configuration: {problem}")))?;
     }
     Ok(loaded)
 }
@@ -223,6 +251,33 @@ pub(super) fn door_tunables(settings: &Settings) -> http::Tunables {
         waiting_per_client_max: settings.http.max_waiting_per_client,
         subscribers_per_client_max: settings.events.max_subscribers_per_client,
         tickets_per_client_max: settings.queue.max_tickets_per_client,
+    }
+}
+
+/// What the actors are told anew when a setting changes.
+fn actor_tunables(settings: &Settings) -> Tunables {
+    Tunables {
+        waiting_max: settings.http.max_waiting,
+        tickets_max: settings.queue.max_tickets,
+        tickets_per_namespace_max: settings.queue.max_tickets_per_namespace,
+        health_interval: settings.health.interval,
+        slow_probe: settings.health.slow_after,
+        drain_spread: settings.drain_timeout / DRAIN_SPREAD_SHARE,
+    }
+}
+
+impl Heeds for Door {
+    fn heed(&self, settings: &Settings, off: Option<&str>) {
+        self.tune(door_tunables(settings));
+        self.locks().tune(actor_tunables(settings));
+        match off {
+            Some(by) => self.locks().switch_off(by),
+            None => self.locks().switch_on(),
+        }
+    }
+
+    fn at(&self) -> String {
+        self.now_shown()
     }
 }
 

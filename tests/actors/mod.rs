@@ -5,6 +5,7 @@ mod kills;
 mod shared;
 mod shared_commits;
 mod shared_hints;
+mod supervision;
 
 use lockkeeper_actors::{AcquireRequest, Answer, Locks, Options, System, fresh_nonce};
 use lockkeeper_core::{Intent, Lock, Mode, Owner, Priority, Reply, Resource, ResourceInput, Span, Standing};

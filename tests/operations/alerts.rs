@@ -39,9 +39,10 @@ fn each_alert_is_seen_to_fire_and_not_to_fire() {
         let fires = format!("labels: '{{alertname=\"{}\", severity=\"{}\"}}'", rule.name, rule.severity);
         assert!(tests.contains(&fires), "{} fires in no unit test", rule.name);
         let does_not = format!("ALERTS{{alertname=\"{}\", alertstate=\"firing\"}}", rule.name);
-        let held_back = tests.split(&does_not).skip(1).any(|after| {
-            after.lines().take(3).any(|line| line.trim() == "exp_samples: []")
-        });
+        let held_back = tests
+            .split(&does_not)
+            .skip(1)
+            .any(|after| after.lines().take(3).any(|line| line.trim() == "exp_samples: []"));
         assert!(held_back, "no unit test comes near {}", rule.name);
     }
 }
@@ -123,7 +124,9 @@ async fn a_server_exports_what_rules_and_dashboard_name() {
                 missing.insert(metric.name);
             }
             let of_it = samples.iter().find(|line| line.starts_with(&format!("{}{{", selection.name)));
-            for label in selection.matchers.iter().filter(|matcher| !["job", "instance"].contains(&&*matcher.label)) {
+            for label in
+                selection.matchers.iter().filter(|matcher| !["job", "instance"].contains(&&*matcher.label))
+            {
                 if let Some(line) = of_it {
                     assert!(line.contains(&format!("{}=\"", label.label)), "{} in {line}", label.label);
                 }

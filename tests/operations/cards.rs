@@ -13,7 +13,16 @@ const PARTS: [&str; 4] = ["**Clients see.**", "**By itself.**", "**Do.**", "**Ca
 
 /// Sections of settings; `phase.changed` and its like are something else.
 const SETTINGS: [&str; 10] = [
-    "queue", "http", "events", "actors", "embedded", "redis", "health", "circuit-breaker", "journal", "rate-limit",
+    "queue",
+    "http",
+    "events",
+    "actors",
+    "embedded",
+    "redis",
+    "health",
+    "circuit-breaker",
+    "journal",
+    "rate-limit",
 ];
 
 fn anchors() -> BTreeSet<String> {
@@ -104,8 +113,12 @@ fn metrics_events_and_codes_exist() {
         // As in: 503 `overloaded`
         let words: Vec<&str> = section.text.split_whitespace().collect();
         for pair in words.windows(2) {
-            let is_status = |word: &str| word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|b| b.is_ascii_digit());
-            let Some(code) = pair[1].strip_prefix('`').and_then(|rest| rest.split('`').next()) else { continue };
+            let is_status = |word: &str| {
+                word.len() == 3 && word.starts_with(['4', '5']) && word.bytes().all(|b| b.is_ascii_digit())
+            };
+            let Some(code) = pair[1].strip_prefix('`').and_then(|rest| rest.split('`').next()) else {
+                continue;
+            };
             let is_word = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
             let is_phase = ["hold_only", "sealed", "draining"].contains(&code);
             if is_status(pair[0]) && is_word && !is_phase && !has_code(code) {
@@ -137,9 +150,13 @@ fn commands_and_settings_exist() {
         }
         for name in inline {
             let is_setting = name.split_once('.').is_some_and(|(group, rest)| {
-                SETTINGS.contains(&group) && rest.bytes().all(|byte| byte.is_ascii_lowercase() || b"-.".contains(&byte))
+                SETTINGS.contains(&group)
+                    && rest.bytes().all(|byte| byte.is_ascii_lowercase() || b"-.".contains(&byte))
             });
-            if is_setting && !settings.contains(&format!("| `{name}` |")) {
+            // Secrets may be given as the path of a file.
+            let of_file = name.strip_suffix("-file").unwrap_or(name);
+            let is_known = [name, of_file].iter().any(|name| settings.contains(&format!("| `{name}` |")));
+            if is_setting && !is_known {
                 wrong.push(format!("{}: no setting {name}", section.title));
             }
         }

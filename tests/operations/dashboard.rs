@@ -21,7 +21,8 @@ fn panels(dashboard: &Value) -> &Vec<Value> {
 /// Its expressions, with Grafana's variables in place of which something stands that Prometheus reads.
 pub(super) fn expressions() -> Vec<String> {
     let dashboard = dashboard();
-    let targets = panels(&dashboard).iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let targets =
+        panels(&dashboard).iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
     let annotations = dashboard["annotations"]["list"].as_array().unwrap();
     let of_both = targets.chain(annotations).filter_map(|target| target["expr"].as_str());
     let readable = |text: &str| {

@@ -7,7 +7,8 @@ use lockkeeper_telemetry::{Kind, Metric};
 const OF_PROMETHEUS: [&str; 2] = ["job", "instance"];
 
 /// Series that Prometheus itself makes, with their labels.
-const MADE_BY_PROMETHEUS: [(&str, &[&str]); 2] = [("up", &[]), ("ALERTS", &["alertname", "alertstate", "severity"])];
+const MADE_BY_PROMETHEUS: [(&str, &[&str]); 2] =
+    [("up", &[]), ("ALERTS", &["alertname", "alertstate", "severity"])];
 
 /// Words that stand between expressions.
 const WORDS: [&str; 6] = ["and", "or", "unless", "offset", "bool", "atan2"];
@@ -59,7 +60,7 @@ impl Expression {
                     let labels = rest[..end].trim_start_matches('(').split(',').map(str::trim);
                     expression.labels.extend(labels.filter(|l| !l.is_empty()).map(ToOwned::to_owned));
                     rest = &rest[end + 1..];
-                } else if !rest.starts_with('(') && !WORDS.contains(&name) {
+                } else if !is_called(rest) && !WORDS.contains(&name) {
                     let mut matchers = Vec::new();
                     if rest.starts_with('{') {
                         let end = rest.find('}').expect("a closing brace");
@@ -82,7 +83,9 @@ impl Expression {
                 }
                 '[' => rest.find(']').expect("a closing bracket") + 1,
                 // A number may have a unit or an exponent, which is no name.
-                '0'..='9' => rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len()),
+                '0'..='9' => {
+                    rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len())
+                }
                 other => other.len_utf8(),
             };
             rest = &rest[skipped..];
@@ -101,6 +104,12 @@ impl Expression {
         }
         wrong
     }
+}
+
+/// Does this stand behind a function's or aggregation's name?
+fn is_called(rest: &str) -> bool {
+    let mut words = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    rest.starts_with('(') || words.next().is_some_and(|word| ["by", "without"].contains(&word))
 }
 
 fn read_matchers(text: &str) -> Vec<Matcher> {
@@ -135,7 +144,8 @@ impl Selection {
         OF_PROMETHEUS.contains(&label)
             || prometheus.is_some_and(|(_, labels)| labels.contains(&label))
             || self.metric().is_some_and(|(metric, suffix)| {
-                metric.labels.iter().any(|known| known.name == label) || (suffix == "_bucket" && label == "le")
+                metric.labels.iter().any(|known| known.name == label)
+                    || (suffix == "_bucket" && label == "le")
             })
     }
 
@@ -180,7 +190,10 @@ fn what_does_not_exist_is_found() {
     assert_eq!(wrong(&format!("{P}_ready{{phase=\"x\"}}")), [format!("{P}_ready has no label phase")]);
     assert_eq!(wrong(&format!("sum by (phase) ({P}_ready)")), ["nothing selected has the label phase"]);
     assert_eq!(wrong(&format!("rate({P}_ready[5m])")).len(), 1);
-    assert_eq!(wrong(&format!("{P}_phase{{phase=\"hold-only\"}}")), [format!("phase of {P}_phase is never hold-only")]);
+    assert_eq!(
+        wrong(&format!("{P}_phase{{phase=\"hold-only\"}}")),
+        [format!("phase of {P}_phase is never hold-only")]
+    );
     let duration = format!("{P}_acquisition_duration_seconds");
     assert_eq!(wrong(&format!("histogram_quantile(0.9, sum by (le) ({duration}_bucket))")).len(), 1);
     assert_eq!(wrong(&format!("sum by (le) (rate({duration}_bucket[5m]))")), [""; 0]);

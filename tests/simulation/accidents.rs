@@ -15,6 +15,7 @@ impl World {
         }
         let instance = self.dice.below(self.instances.len() as u64) as usize;
         match self.dice.below(10) {
+            _ if self.jumps && self.dice.percent(30) => self.jump(),
             0..5 => {
                 let seats = self.instances[instance].seats.iter();
                 let places: Vec<Place> = seats
@@ -32,14 +33,37 @@ impl World {
         Ok(())
     }
 
+    /// The clock of the store is set, by seconds or minutes. A store of one's own never goes back.
+    fn jump(&mut self) {
+        self.checker.clock_jumps(self.clock());
+        let by = self.dice.pick(&[400 * MILLI, 2 * SECOND, 10 * SECOND, 60 * SECOND]);
+        if self.instances.len() > 1 && self.dice.percent(50) {
+            self.note(format!("the clock is set back by {by}us"));
+            self.jumped -= by.cast_signed();
+            self.set_back += by;
+        } else {
+            self.note(format!("the clock is set forward by {by}us"));
+            self.jumped += by.cast_signed();
+        }
+        // Its own clock is no secret to an instance.
+        if let [instance] = &mut self.instances[..] {
+            instance.jumped = self.jumped;
+        }
+    }
+
     /// Everything of an instance that is not durable is lost.
     pub(super) fn crash(&mut self, instance: usize) {
         self.note(format!("instance {instance} crashes"));
         for (resource, seat) in std::mem::take(&mut self.instances[instance].seats) {
             self.excuse(resource, seat.left);
         }
-        self.instances[instance] =
-            Instance { up: false, opened_at: START, seats: BTreeMap::new(), view: BTreeMap::new() };
+        self.instances[instance] = Instance {
+            up: false,
+            jumped: 0,
+            opened_at: START,
+            seats: BTreeMap::new(),
+            view: BTreeMap::new(),
+        };
         // On its own disk nothing arrives any more; what is on the network to a shared store may.
         let shared = self.instances.len() > 1;
         let dice = &mut self.dice;

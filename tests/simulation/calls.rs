@@ -76,7 +76,7 @@ impl World {
         let Some(call) = self.calls.get_mut(&number) else { return Ok(()) };
         call.stays = false;
         let (nonce, instance, resource) = (call.nonce, call.instance, call.resource);
-        let now = self.clock();
+        let now = self.clock_at(instance);
         let Some(seat) = self.instances[instance].seats.get_mut(&resource) else { return Ok(()) };
         let place = Place { instance, resource, life: seat.life };
         seat.engine.end_wait(nonce, now);
@@ -121,7 +121,9 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, number: u64, answer: Result<Answer, Failure>) -> Verdict {
-        let now = self.clock();
+        let Some(now) = self.calls.get(&number).map(|call| self.clock_at(call.instance)) else {
+            return Ok(());
+        };
         let Some(call) = self.calls.get_mut(&number) else { return Ok(()) };
         let mut answer = match &call.confirming {
             None => answer,

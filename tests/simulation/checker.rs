@@ -213,17 +213,23 @@ impl Checker {
         if durable { Ok(()) } else { Err(format!("durability: {outcome:?} is not in the store")) }
     }
 
-    /// A client was told of a lock that it may use from now on.
+    /// The store's clock is about to jump: what is over by now stays over.
+    pub(super) fn clock_jumps(&mut self, now: Timestamp) {
+        self.beliefs.retain(|belief| belief.is_alive(now));
+    }
+
+    /// A client was told of a lock that it may use from now on. The times are those of the instance
+    /// that answers and of the store: it may not have heard of a jump of the clock.
     pub(super) fn tell(
         &mut self,
         client: usize,
         resource: ResourceId,
         stored: Option<&Document>,
         lock: &Arc<Lock>,
-        now: Timestamp,
+        (answered, now): (Timestamp, Timestamp),
     ) -> Verdict {
         self.forget(client);
-        if lock.is_over(now) {
+        if lock.is_over(answered) {
             return Err(format!("client {client} is told of a lease that has ended: {lock:?}"));
         }
         if lock.state != LockState::Held {

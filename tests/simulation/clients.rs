@@ -261,7 +261,8 @@ impl World {
             self.people[who].has = Has::Lock(Arc::clone(lock));
             let now = self.clock();
             let stored = self.stored(self.people[who].resource);
-            return self.checker.tell(who, id, stored.as_ref(), lock, now);
+            let answered = self.clock_at(call.instance);
+            return self.checker.tell(who, id, stored.as_ref(), lock, (answered, now));
         }
         match outcome {
             Ok(Reply::Standing(Standing::Queued { ticket, .. })) => {

@@ -44,7 +44,7 @@ impl World {
 
     /// Has an engine do what it can.
     pub(super) fn poke(&mut self, place: Place) -> Verdict {
-        let (now, opened_at) = (self.clock(), self.instances[place.instance].opened_at);
+        let (now, opened_at) = (self.clock_at(place.instance), self.instances[place.instance].opened_at);
         let rules = self.rules.clone();
         let Some(seat) = self.seat(place) else { return Ok(()) };
         match seat.engine.step(Surroundings {
@@ -101,7 +101,7 @@ impl World {
 
     /// What one instance committed is told to another.
     pub(super) fn hint(&mut self, instance: usize, resource: usize, delta: &Delta) -> Verdict {
-        let now = self.clock();
+        let now = self.clock_at(instance);
         if !self.instances[instance].up {
             return Ok(());
         }
@@ -171,7 +171,7 @@ impl World {
         if !self.instances[instance].up {
             return Ok(());
         }
-        let now = self.clock();
+        let now = self.clock_at(instance);
         for resource in 0..self.resources.len() {
             let Some(document) = self.stored(resource) else { continue };
             let due = document.next_deadline().or_else(|| document.delete_at());
@@ -204,7 +204,7 @@ impl World {
                 self.poke(place)?;
             }
         }
-        let pace = if self.now > STORM + CALM { 60 } else { 1 };
+        let pace = if self.now > STORM + CALM + self.set_back { 60 } else { 1 };
         self.later(pace * SECOND, pace * 2 * SECOND, Event::Sweep { instance });
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! Clients acquire, wait, renew, release and vanish; commits are delayed, lost, overtaken and done
 //! without a reply; engines are killed and instances crash, one on its own store or two on a shared
-//! one. A checker judges the history by what became durable and by what clients were told. It all
+//! one; the store's clock is set forward and back. A checker judges the history by what became durable and by what clients were told. It all
 //! follows from a seed: `LOCKKEEPER_SIM_SEED=n` runs one, `LOCKKEEPER_SIM_SEEDS=n` runs more.
 
 mod accidents;

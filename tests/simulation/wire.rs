@@ -5,7 +5,7 @@ use super::world::{Event, MILLI, News, Place, World};
 use lockkeeper_core::Span;
 use lockkeeper_store::contract::{Commit, Committed, StoreError};
 
-/// A store refuses what was decided longer ago.
+/// A store refuses what was decided longer ago, or so much later, by its clock.
 const LATE_AFTER: Span = Span::from_millis(500);
 
 impl World {
@@ -17,7 +17,9 @@ impl World {
     ) -> Verdict {
         let id = self.resources[from.resource].id();
         let before = self.stored(from.resource);
-        let late = self.clock().since(commit.now) > LATE_AFTER;
+        let clock = self.clock();
+        let apart = clock.since(commit.now).max(commit.now.since(clock));
+        let late = apart > LATE_AFTER;
         let committed = if late { Committed::Late } else { self.shelf.commit(commit) };
         let version = self.shelf.version(id).map(|version| version.counter);
         self.note(format!(
@@ -84,6 +86,7 @@ impl World {
     }
 
     pub(super) fn news(&mut self, to: Place, news: News) -> Verdict {
+        self.instances[to.instance].jumped = self.jumped;
         let now = self.clock();
         let Some(seat) = self.seat(to) else { return Ok(()) };
         match news {

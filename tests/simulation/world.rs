@@ -112,6 +112,8 @@ pub(super) struct Seat {
 
 pub(super) struct Instance {
     pub(super) up: bool,
+    /// How far the store's clock had jumped when it was heard last.
+    pub(super) jumped: i64,
     pub(super) opened_at: Timestamp,
     pub(super) seats: BTreeMap<usize, Seat>,
     /// The copies that its engines published.
@@ -156,6 +158,12 @@ pub(super) struct World {
     /// When the end of a lock became durable.
     pub(super) ended: BTreeMap<(ResourceId, Seq), u64>,
     pub(super) storm: bool,
+    /// The store's clock jumps in this world.
+    pub(super) jumps: bool,
+    /// How far it has jumped altogether, in microseconds.
+    pub(super) jumped: i64,
+    /// How far back it has jumped altogether: so much longer does everything take.
+    pub(super) set_back: u64,
     /// A measure of all that happened, to compare two runs by.
     pub(super) trace: u64,
 }
@@ -165,13 +173,23 @@ impl World {
         let mut dice = Dice::new(seed);
         let resources = (0..2).map(resource).collect();
         let instances = if dice.percent(40) { 2 } else { 1 };
-        let instance =
-            || Instance { up: true, opened_at: START, seats: BTreeMap::new(), view: BTreeMap::new() };
+        let jumps = dice.percent(35);
+        let instance = || Instance {
+            up: true,
+            jumped: 0,
+            opened_at: START,
+            seats: BTreeMap::new(),
+            view: BTreeMap::new(),
+        };
         let rules = Rules {
             abandon_after: Span::from_secs(5),
             claim_within: Span::from_secs(20),
             lock_delay: Span::from_millis(if dice.percent(25) { 500 } else { 0 }),
-            lease_grace: Span::from_millis(if dice.percent(25) { 200 } else { 0 }),
+            // Twice as far as the clock of a commit may be off: a jump that is no greater may go unheard.
+            lease_grace: match jumps && instances > 1 {
+                true => Span::from_secs(1),
+                false => Span::from_millis(if dice.percent(25) { 200 } else { 0 }),
+            },
             queue_max: dice.pick(&[3, 100]),
         };
         let mut world = Self {
@@ -188,6 +206,9 @@ impl World {
             numbers: 0,
             ended: BTreeMap::new(),
             storm: true,
+            jumps,
+            jumped: 0,
+            set_back: 0,
             trace: 0,
             dice,
         };
@@ -211,10 +232,11 @@ impl World {
         self.run_until(STORM)?;
         self.note("the storm is over");
         self.storm = false;
-        self.run_until(STORM + CALM)?;
+        let calm = STORM + CALM + self.set_back;
+        self.run_until(calm)?;
         self.judge_the_rest()?;
         // Long after, what nobody needs is gone from the store.
-        self.run_until(STORM + CALM + 2000 * SECOND)?;
+        self.run_until(calm + 2000 * SECOND)?;
         for resource in 0..self.resources.len() {
             if self.stored(resource).is_some_and(|document| !document.is_live()) {
                 return Err(format!("resource {resource} is not cleared away"));
@@ -262,8 +284,18 @@ impl World {
         }
     }
 
+    /// The store's clock.
     pub(super) fn clock(&self) -> Timestamp {
-        START + Span::from_micros(self.now)
+        self.clock_that_jumped(self.jumped)
+    }
+
+    /// The same as an instance knows it: a jump is heard of with the next word of the store.
+    pub(super) fn clock_at(&self, instance: usize) -> Timestamp {
+        self.clock_that_jumped(self.instances[instance].jumped)
+    }
+
+    fn clock_that_jumped(&self, by: i64) -> Timestamp {
+        Timestamp::from_micros((START + Span::from_micros(self.now)).as_micros().saturating_add_signed(by))
     }
 
     pub(super) fn number(&mut self) -> u64 {
@@ -322,7 +354,7 @@ impl World {
             }
             Event::Reap { instance } => {
                 self.reap(instance, 80)?;
-                let (least, most) = if self.clock() > START + Span::from_micros(STORM + CALM) {
+                let (least, most) = if self.now > STORM + CALM + self.set_back {
                     (20 * SECOND, 20 * SECOND)
                 } else {
                     (50 * MILLI, 150 * MILLI)
@@ -335,6 +367,7 @@ impl World {
             Event::Restart { instance } => {
                 self.note(format!("instance {instance} is back"));
                 self.instances[instance].up = true;
+                self.instances[instance].jumped = self.jumped;
                 self.instances[instance].opened_at = self.clock();
                 Ok(())
             }

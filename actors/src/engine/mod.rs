@@ -159,6 +159,8 @@ pub struct Surroundings<'a> {
     pub now: Timestamp,
     /// Since when clients can reach the service.
     pub opened_at: Timestamp,
+    /// May anything be granted by this instance?
+    pub granting: bool,
     /// The settings.
     pub rules: &'a Rules,
     /// What the store knows of the partition.
@@ -400,6 +402,7 @@ impl<C: Client> Engine<C> {
                 now: around.now,
                 opened_at: around.opened_at,
                 retried: submission.retried,
+                granting: around.granting,
                 rules: around.rules,
                 presence: &self.waiters,
             };

@@ -1,5 +1,6 @@
 //! The engine, command by command: what is answered when, and what becomes of clients that leave.
 
+mod panics;
 mod shared;
 
 use super::*;

@@ -6,6 +6,7 @@
 //! and the clients come back the same way.
 
 use super::log::{EventLog, LoggedEvent, ResumeError};
+use crate::resident::Kill;
 use actix::prelude::*;
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ const READ_MAX: usize = 512;
 pub type Frame = Arc<LoggedEvent>;
 
 /// Decides which events a subscriber gets.
-pub(super) type Filter = Box<dyn Fn(&LoggedEvent) -> bool + Send>;
+pub(crate) type Filter = Arc<dyn Fn(&LoggedEvent) -> bool + Send + Sync>;
 
 /// A place in the stream of events; it ends when the subscriber is let go.
 pub struct Subscription {
@@ -131,10 +132,10 @@ impl Handler<Subscribe> for EventHub {
     }
 }
 
-impl Handler<crate::resident::Kill> for EventHub {
+impl Handler<Kill> for EventHub {
     type Result = ();
 
-    fn handle(&mut self, kill: crate::resident::Kill, ctx: &mut Self::Context) {
+    fn handle(&mut self, kill: Kill, ctx: &mut Self::Context) {
         kill.carry_out(ctx);
     }
 }

@@ -7,6 +7,6 @@
 mod hub;
 mod log;
 
-pub(crate) use hub::Subscribe;
 pub use hub::{EventHub, Frame, SubscribeError, Subscription};
+pub(crate) use hub::{Filter, Subscribe};
 pub use log::{EventId, EventLog, LoggedEvent, Occurrence, ResumeError};

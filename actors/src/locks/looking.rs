@@ -3,7 +3,7 @@
 use super::{Locks, span};
 use crate::answer::Failure;
 use crate::breaker::BreakerStatus;
-use crate::events::{EventLog, LoggedEvent, Subscribe, SubscribeError, Subscription};
+use crate::events::{EventLog, Filter, LoggedEvent, Subscribe, SubscribeError, Subscription};
 use crate::health::{Health, Probe};
 use crate::replica::ReplicaStatus;
 use crate::service::ServiceStatus;
@@ -12,11 +12,16 @@ use futures_util::TryStreamExt;
 use lockkeeper_core::{Document, Partition, ResourceId, Timestamp};
 use lockkeeper_store::shared::InstanceRecord;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Documents read from the store at once.
 const PAGE: usize = 1000;
 /// Partitions that are compared with a shared store at once.
 const CATCH_UPS_MAX: usize = 16;
+/// How often the event hub is asked for a subscription, if it dies before it answers.
+const SUBSCRIPTIONS_MAX: usize = 8;
+/// The pause between.
+const SUBSCRIPTION_PAUSE: Duration = Duration::from_millis(5);
 
 impl Locks {
     /// The local view.
@@ -168,15 +173,20 @@ impl Locks {
     pub async fn subscribe(
         &self,
         after: u64,
-        filter: impl Fn(&LoggedEvent) -> bool + Send + 'static,
+        filter: impl Fn(&LoggedEvent) -> bool + Send + Sync + 'static,
     ) -> Result<Result<Subscription, SubscribeError>, Failure> {
         let hub = &self.inner.hub;
-        hub.revive();
-        let overloaded = || Failure::Overloaded {
-            what: "messages waiting for the event hub",
-            limit: self.shared().options.mailbox,
-        };
-        let address = hub.address().ok_or_else(overloaded)?;
-        address.send(Subscribe { after, filter: Box::new(filter) }).await.map_err(|_| overloaded())
+        let filter: Filter = Arc::new(filter);
+        for _ in 0..SUBSCRIPTIONS_MAX {
+            hub.revive();
+            let Some(address) = hub.address() else { break };
+            // A hub that dies with the question in its mailbox has a successor at once.
+            if let Ok(answer) = address.send(Subscribe { after, filter: Arc::clone(&filter) }).await {
+                return Ok(answer);
+            }
+            tokio::time::sleep(SUBSCRIPTION_PAUSE).await;
+        }
+        let limit = self.shared().options.mailbox;
+        Err(Failure::Overloaded { what: "messages waiting for the event hub", limit })
     }
 }

@@ -18,12 +18,15 @@ use lockkeeper_store::shared::{Change, CommittedChange, SharedStore};
 use lockkeeper_telemetry::{Occupied, metrics};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
 /// Changes that are applied before other messages of the actor's thread have their turn.
 const BATCH_MAX: usize = 256;
 /// Partitions that are compared at the same time.
 const COMPARISONS_MAX: usize = 16;
+/// How soon a stream of changes that ended is asked for anew.
+const FOLLOW_AGAIN: Duration = Duration::from_millis(100);
 
 /// Follows what other instances do.
 pub(crate) struct Follower {
@@ -47,9 +50,18 @@ impl Follower {
                 follower.apply(batch);
                 follower.listen(changes, ctx);
             }
-            // The store ended the stream: its successor is asked for another one.
-            None => ctx.stop(),
+            // The store ended the stream: it is asked for another one.
+            None => {
+                ctx.run_later(FOLLOW_AGAIN, |follower, ctx| follower.follow_all(ctx));
+            }
         }));
+    }
+
+    fn follow_all(&self, ctx: &mut Context<Self>) {
+        match self.shared.store.shared() {
+            Some(store) => self.listen(store.follow(), ctx),
+            None => ctx.stop(),
+        }
     }
 
     fn apply(&self, batch: Vec<Change>) {
@@ -184,10 +196,7 @@ impl Actor for Follower {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.shared.store.shared() {
-            Some(store) => self.listen(store.follow(), ctx),
-            None => ctx.stop(),
-        }
+        self.follow_all(ctx);
     }
 }
 

@@ -280,3 +280,97 @@ impl Supervision {
         service.hinder(Hindrance::Storm, reason, now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::EventLog;
+    use crate::service::Phase;
+
+    const SETTINGS: Settings = Settings {
+        deaths_max: 2,
+        deaths_per_resource_max: 1,
+        window: Duration::from_secs(10),
+        calm: Duration::from_secs(4),
+    };
+
+    struct Desk {
+        supervision: Supervision,
+        service: Service,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let log = Arc::new(EventLog::new("me", 16));
+            Self {
+                supervision: Supervision::new(SETTINGS),
+                service: Service::new(log, Timestamp::from_millis(0)),
+            }
+        }
+
+        fn died(&self, kind: &'static str, millis: u64) {
+            let clock = Duration::from_millis(millis);
+            self.supervision.died_at(kind, &self.service, Timestamp::from_millis(millis), clock);
+        }
+
+        fn look(&self, millis: u64) {
+            let clock = Duration::from_millis(millis);
+            self.supervision.look_at(&self.service, Timestamp::from_millis(millis), clock);
+        }
+    }
+
+    #[test]
+    fn a_storm_ends_granting_until_it_is_calm() {
+        let desk = Desk::new();
+        desk.died("reaper", 0);
+        desk.died("health", 100);
+        desk.died("reaper", 200);
+        assert!(desk.service.may_grant(), "each kind has its own budget");
+        desk.died("reaper", 300);
+        assert!(!desk.service.may_grant());
+        assert!(desk.supervision.is_unstable("reaper") && !desk.supervision.is_unstable("health"));
+        let status = desk.service.status();
+        assert_eq!((status.phase, status.since), (Phase::HoldOnly, Timestamp::from_millis(300)));
+        assert!(status.reason().is_some_and(|reason| reason.contains("reaper")), "{status:?}");
+        assert!(status.is_hindered_by(Hindrance::Storm) && desk.service.is_store_trusted());
+
+        // It goes on, with a second kind.
+        desk.died("reaper", 4000);
+        desk.look(4300);
+        assert!(desk.supervision.is_unstable("reaper"), "not yet calm");
+        desk.died("health", 5000);
+        desk.died("health", 5001);
+        let status = desk.service.status();
+        assert!(status.reason().is_some_and(|reason| reason.contains("health, reaper")), "{status:?}");
+        desk.look(8000);
+        assert!(!desk.supervision.is_unstable("reaper") && !desk.service.may_grant());
+        assert!(!desk.service.status().reason().is_some_and(|reason| reason.contains("reaper")));
+        desk.look(9000);
+        assert!(!desk.service.may_grant());
+        desk.look(9001);
+        assert!(desk.service.may_grant() && !desk.supervision.is_unstable("health"));
+        // Those within the window still count.
+        desk.died("health", 9002);
+        assert!(!desk.service.may_grant());
+    }
+
+    #[test]
+    fn a_resource_is_quarantined_alone() {
+        let desk = Desk::new();
+        let (one, other) = (ResourceId(1), ResourceId(2));
+        let in_work = InWork { nonces: vec![5], undecided: true };
+        let now = Timestamp::from_millis(1);
+        assert!(!desk.supervision.is_troubled(one));
+        desk.supervision.panicked(one, &in_work, &desk.service, now);
+        desk.supervision.panicked(other, &in_work, &desk.service, now);
+        assert!(desk.supervision.is_troubled(one) && desk.supervision.quarantined().is_empty());
+        desk.supervision.killed(&Desk::new().service, now);
+        assert_eq!(desk.supervision.deaths_of_command(one, 5).all, 1);
+        desk.supervision.panicked(one, &in_work, &desk.service, now);
+        assert_eq!(desk.supervision.quarantined().len(), 1);
+        assert!(desk.supervision.quarantine(one).is_some() && desk.supervision.quarantine(other).is_none());
+        assert_eq!(desk.supervision.deaths_of_command(one, 5).all, 2);
+        desk.supervision.look(&desk.service, now);
+        assert!(desk.supervision.quarantine(one).is_some(), "it lasts");
+    }
+}

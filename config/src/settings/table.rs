@@ -115,7 +115,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "false",
         "Serve the endpoints that kill actors and make the store fail: for tests of degraded service, never in production.",
     ),
-    live(
+    setting(
         "drain-timeout",
         time(secs(1), minutes(10)),
         "10s",
