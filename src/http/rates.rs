@@ -291,7 +291,7 @@ mod tests {
             let response = actix_web::ResponseError::error_response(&problem);
             assert_eq!(
                 (response.status().as_u16(), response.headers().get("retry-after").unwrap()),
-                (429, secs)
+                (429, &secs.parse().unwrap())
             );
         }
     }
