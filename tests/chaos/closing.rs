@@ -1,5 +1,6 @@
-//! After the faults: what nobody cares for any more is cleared away, as operators do, and then
-//! everything must be free, on every instance.
+//! After the faults everything comes to rest: every journal is empty, what was accepted is carried
+//! out, every actor is there. Then what nobody cares for any more is cleared away, as operators do,
+//! and everything must be free, on every instance.
 
 use super::catalog::{NAMESPACES, Wanted, key};
 use super::history::{Answer, Ask, At, Call, Name};
@@ -8,7 +9,10 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const CLIENT: u32 = 902;
+/// The number under which the end of a round appears in the history.
+pub(super) const CLIENT: u32 = 902;
+/// The metric that counts the releases that were accepted and not carried out yet.
+const JOURNAL_PENDING: &str = "atlantis_enhanced_locking_journal_pending";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Clears away, until nothing is left or the bound is over; what was not in order then.
@@ -16,6 +20,19 @@ pub(super) async fn close(world: &World, bound: At) -> Vec<String> {
     let begun = Instant::now();
     let over = || begun.elapsed() > Duration::from_micros(bound);
     let mut complaints = Vec::new();
+    for instance in 0..world.wire.instances() {
+        while let Some(unrest) = unrest(world, instance).await {
+            if over() {
+                complaints.push(format!("instance {instance} does not come to rest: {unrest}"));
+                break;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+    // Judged by what they show: nothing may be left of a release that was put off.
+    for id in world.recorder.put_off() {
+        world.wire.ask(CLIENT, 0, Call::Show { id }).await;
+    }
     while let Some(left) = clear_away(world).await {
         if over() {
             complaints.push(format!("not free within the bound: {left}"));
@@ -34,6 +51,26 @@ pub(super) async fn close(world: &World, bound: At) -> Vec<String> {
         complaints.extend(every_resource_is_free(world, instance, &over).await);
     }
     complaints
+}
+
+/// What an instance still has to do before it is as if nothing had happened.
+async fn unrest(world: &World, instance: usize) -> Option<String> {
+    match world.wire.metric(instance, JOURNAL_PENDING).await {
+        Some(0.0) => {}
+        other => return Some(format!("{JOURNAL_PENDING} is {other:?}")),
+    }
+    match world.wire.look(instance, "/readyz").await {
+        Some((200, ready)) if ready["can_grant"] == true && ready["sealed_partitions"] == 0 => {}
+        other => return Some(format!("not ready: {other:?}")),
+    }
+    let Some((200, list)) = world.wire.look(instance, "/api/v1/actors").await else {
+        return Some("no list of actors".into());
+    };
+    let ill = |actor: &&Value| actor["alive"] != true || actor["unstable"] != false;
+    if let Some(actor) = list["actors"].as_array().into_iter().flatten().find(ill) {
+        return Some(format!("an actor: {actor}"));
+    }
+    list["quarantined"].as_array().is_none_or(|all| !all.is_empty()).then(|| format!("quarantined: {list}"))
 }
 
 /// Ends what is left of clients that are gone. `None` if the store has nothing any more.

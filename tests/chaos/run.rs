@@ -1,10 +1,10 @@
 //! A whole run: rounds of faults, each followed by calm and judged on its own.
 
-use super::checker::{Violation, check, counts, greatest_tokens};
+use super::checker::{Findings, Violation, check, counts, greatest_tokens};
 use super::closing::close;
 use super::dice::Dice;
 use super::fattening::fatten;
-use super::faults::{Faults, InstanceFault, Until, strike_instances, strike_store};
+use super::faults::{Faults, Fragile, InstanceFault, Until, strike_actors, strike_instances, strike_store};
 use super::ground::{Ground, StoreFault, Topology};
 use super::history::{At, Bounds, History, Name, Recorder, micros};
 use super::instances::Instances;
@@ -25,17 +25,34 @@ const ABANDON_AFTER: Duration = Duration::from_secs(2);
 /// The store's own default.
 const LEASE_GRACE: Duration = Duration::from_secs(1);
 /// Shorter times than a real service has, so that minutes do for what else takes hours.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 10] = [
     "sweep-interval=1s",
     "health.interval=500ms",
     "queue.abandon-after=2s",
     "queue.claim-within=3s",
     "drain-timeout=3s",
     "actors.rest-after=2s",
+    "chaos=true",
+    "circuit-breaker.timeout=1s",
+    // Storms are not the subject here.
+    "supervision.max-deaths=100000",
+    "supervision.max-deaths-per-resource=100000",
 ];
 /// The same, for what only a shared store has. The window is longer than health interval and call timeout
 /// together.
 const SHARED_SETTINGS: [&str; 3] = ["settle-window=1800ms", "settle-max=10s", "store-call-timeout=1s"];
+
+/// How many instances may suffer at the same time, at most one fault each.
+const STRIKERS: u64 = 2;
+
+/// Whose faults a run begins with, before others are chosen by chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Nothing happens to instances and their actors at all.
+    Without,
+    /// Each fault once, in an order of chance.
+    All,
+}
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -52,7 +69,11 @@ pub(super) struct Plan {
     pub(super) run_for: Duration,
     /// How long after the last fault everything must be in order.
     pub(super) calm_bound: Duration,
-    pub(super) instance_faults: Vec<InstanceFault>,
+    pub(super) begin: Begin,
+    /// Of a hundred faults of instances that chance chooses, at least so many are kill -9.
+    pub(super) kill_percent: u32,
+    /// The longest pause between two deaths of actors.
+    pub(super) actor_pace: Duration,
     pub(super) store_faults: Vec<StoreFault>,
 }
 
@@ -78,6 +99,10 @@ impl Setting {
         let instances = Instances::start(dir.path(), flags.collect()).await;
         let recorder = Arc::new(Recorder::new());
         Self { dir, ground: Arc::new(ground), instances: Arc::new(instances), recorder }
+    }
+
+    fn fragile(&self) -> Fragile {
+        Fragile { network: self.ground.link(0).is_some(), disk: self.instances.have_disks() }
     }
 }
 
@@ -117,8 +142,8 @@ pub(super) async fn attempt(plan: &Plan) -> (Tally, Failure, Vec<Violation>) {
     loop {
         let (history, complaints) = one_round(plan, &setting, round, &mut tally, &tokens).await;
         let (grants, handoffs) = counts(&history);
-        tally.round(&history, grants, handoffs);
-        let mut violations = check(&history);
+        let Findings { mut violations, checks } = check(&history);
+        tally.round(&history, grants, handoffs, checks);
         violations.extend(complaints.into_iter().map(Violation::of_service));
         round += 1;
         if !violations.is_empty() || begun.elapsed() >= plan.run_for {
@@ -159,24 +184,32 @@ async fn one_round(
     let mut others = vec![tokio::spawn(operate(Arc::clone(&world), seed))];
     others
         .extend((0..plan.instances).map(|instance| tokio::spawn(steal(Arc::clone(&world), seed, instance))));
+    let until = Until {
+        at: Instant::now() + plan.faults_for,
+        fragile: setting.fragile(),
+        kill_percent: plan.kill_percent,
+        actor_pace_ms: plan.actor_pace.as_millis() as u64,
+        store_faults: plan.store_faults.clone(),
+        all_store_faults: plan.topology.faults(),
+    };
+    let mut menu = InstanceFault::menu(until.fragile);
+    Dice::new(seed, 1000).shuffle(&mut menu);
     let faults = Arc::new(Faults::new(
         Arc::clone(&world),
         Arc::clone(&setting.instances),
         Arc::clone(&setting.ground),
+        if plan.begin == Begin::All && round == 0 { menu } else { Vec::new() },
     ));
-    let until = Until {
-        at: Instant::now() + plan.faults_for,
-        instance_faults: plan.instance_faults.clone(),
-        store_faults: plan.store_faults.clone(),
-        all_store_faults: plan.topology.faults(),
-    };
     let on_instances = async {
-        // Without any on the menu nothing happens to instances at all.
-        if !until.instance_faults.is_empty() {
-            strike_instances(Arc::clone(&faults), Dice::new(seed, 1001), until.clone()).await;
-        } else {
+        if plan.begin == Begin::Without {
             tokio::time::sleep_until(until.at.into()).await;
+            return;
         }
+        let strikers = (0..STRIKERS).map(|number| {
+            strike_instances(Arc::clone(&faults), Dice::new(seed, 1010 + number), until.clone())
+        });
+        let on_actors = strike_actors(Arc::clone(&faults), Dice::new(seed, 1003), until.clone());
+        futures_util::future::join(futures_util::future::join_all(strikers), on_actors).await;
     };
     let on_store = strike_store(Arc::clone(&faults), Dice::new(seed, 1002), until.clone());
     futures_util::future::join(on_instances, on_store).await;
@@ -206,6 +239,7 @@ fn history(plan: &Plan, setting: &Setting, calm_since: At, tokens: &BTreeMap<Nam
         ops: taken.ops,
         absences: taken.absences,
         losses: taken.losses,
+        limited: taken.limited,
         faults: taken.faults,
         bounds: Bounds {
             lease_grace: micros(LEASE_GRACE),

@@ -1,7 +1,7 @@
 //! What a run did, in numbers: a run in which nothing happens proves nothing.
 
 use super::faults::Outcome;
-use super::history::{Answer, At, History, Op};
+use super::history::{Answer, At, History, Op, Struck};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,12 @@ pub(super) struct Tally {
     pub(super) grants: usize,
     /// Those that came out of a queue.
     pub(super) handoffs: usize,
-    pub(super) faults: BTreeMap<&'static str, usize>,
+    /// How many things were compared with a promise.
+    pub(super) checks: usize,
+    pub(super) actor_kills: usize,
+    /// kill -9.
+    pub(super) instance_kills: usize,
+    pub(super) faults: BTreeMap<(Struck, &'static str), usize>,
     answers: BTreeMap<String, usize>,
     longest_recovery: Duration,
     after: String,
@@ -23,13 +28,19 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn round(&mut self, history: &History, grants: usize, handoffs: usize) {
+    pub(super) fn round(&mut self, history: &History, grants: usize, handoffs: usize, checks: usize) {
         self.rounds += 1;
         self.operations += history.ops.len();
         self.grants += grants;
         self.handoffs += handoffs;
+        self.checks += checks;
         for fault in &history.faults {
-            *self.faults.entry(fault.name).or_default() += 1;
+            match fault.struck {
+                Struck::Actor => self.actor_kills += 1,
+                Struck::InstanceKilled => self.instance_kills += 1,
+                Struck::Instance | Struck::Network | Struck::Store => {}
+            }
+            *self.faults.entry((fault.struck, fault.name)).or_default() += 1;
         }
         let calm = history.calm_since.unwrap_or(At::MAX);
         let granted = |op: &&Op| matches!(op.answer, Answer::Acquired { .. }) && op.answered <= calm;
@@ -51,13 +62,22 @@ impl Tally {
         }
     }
 
+    /// How many kinds of faults there were, but those of actors.
+    pub(super) fn kinds(&self) -> usize {
+        self.faults.keys().filter(|(struck, _)| *struck != Struck::Actor).count()
+    }
+
     pub(super) fn brief(&self) -> String {
         let faults: usize = self.faults.values().sum();
         format!(
-            "{} operations, {} grants, {} handoffs, {faults} faults, longest outage {:.1}s",
+            "{} operations, {} grants, {} handoffs, {faults} faults ({} kills of actors, {} of instances), \
+             {} checks, longest outage {:.1}s",
             self.operations,
             self.grants,
             self.handoffs,
+            self.actor_kills,
+            self.instance_kills,
+            self.checks,
             self.longest_outage.as_secs_f64()
         )
     }
@@ -69,13 +89,16 @@ impl fmt::Display for Tally {
         writeln!(f, "operations        {}", self.operations)?;
         writeln!(f, "grants            {}", self.grants)?;
         writeln!(f, "handoffs          {}", self.handoffs)?;
+        writeln!(f, "checks            {}", self.checks)?;
+        writeln!(f, "actor kills       {}", self.actor_kills)?;
+        writeln!(f, "instance kills    {}", self.instance_kills)?;
         let longest = self.longest_recovery.as_secs_f64();
         let after = if self.after.is_empty() { "-" } else { &self.after };
         writeln!(f, "longest recovery  {longest:.3}s after: {after}")?;
         let outage = self.longest_outage.as_secs_f64();
         writeln!(f, "longest outage    {outage:.3}s without any grant")?;
         writeln!(f, "faults")?;
-        for (fault, count) in &self.faults {
+        for ((_, fault), count) in &self.faults {
             writeln!(f, "  {count:>7}  {fault}")?;
         }
         writeln!(f, "answers")?;

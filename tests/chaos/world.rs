@@ -6,6 +6,11 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than an order takes on a busy machine.
+const HAPPENS_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 pub(super) struct World {
     pub(super) wire: Wire,
@@ -43,6 +48,18 @@ impl World {
 
     pub(super) fn calm_down(&self) {
         self.calm.store(true, Ordering::Release);
+    }
+
+    /// Waits until the condition gives a value, for as long as anything may take to happen.
+    pub(super) async fn eventually<T>(&self, mut condition: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+        let begun = Instant::now();
+        while begun.elapsed() < HAPPENS_WITHIN {
+            if let Some(value) = condition().await {
+                return Some(value);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        None
     }
 
     pub(super) fn is_fit(&self, instance: usize) -> bool {

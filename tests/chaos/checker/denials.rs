@@ -1,8 +1,8 @@
 //! "Nothing was granted" is true: whoever was always refused has neither lock nor ticket, and what a
 //! repetition finds was not made by a request that was refused.
 
-use super::Violation;
 use super::facts::Facts;
+use super::{Findings, Violation};
 use crate::chaos::history::{Answer, At, History, Op};
 
 /// Crockford's base 32, in which ids are written.
@@ -10,13 +10,15 @@ pub(super) const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// How far the clock in an id may be off, with some time for the machine.
 const CLOCKS_APART: At = 700_000;
 
-fn denied(op: &Op) -> bool {
+/// Nothing was granted to answer it.
+pub(super) fn denied(op: &Op) -> bool {
     op.answer.is_unavailable() || matches!(op.answer, Answer::Refused { status: 400..=409, .. })
 }
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     for (owner, ids) in &facts.ids {
         let Some(sendings) = facts.asks.get(owner) else { continue };
+        found.checked(1);
         let shown = ids.iter().filter_map(|id| facts.entries.get(id)).flat_map(|entry| &entry.shown);
         let Some((op, lock)) = shown.min_by_key(|(op, _)| op.answered) else { continue };
         let Some(taken) = sendings.iter().position(|op| !denied(op)) else {

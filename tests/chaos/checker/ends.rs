@@ -1,17 +1,18 @@
 //! Nothing acknowledged is lost: what ended did so for a reason that somebody gave, what is gone
 //! does not come back, and nothing is forgotten.
 
-use super::Violation;
 use super::exclusion::belief;
 use super::facts::{Entry, Facts};
 use super::survival::survives;
+use super::{Findings, Violation};
 use crate::chaos::history::{Answer, At, Call, Op};
 
 /// How long it is certainly remembered what became of a lock or ticket (ten minutes are promised).
 const REMEMBERED: At = 540 * 1_000_000;
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     for op in &facts.history.ops {
+        found.checked(1);
         if let Some(what) = unexpected(op) {
             let about: Vec<&str> =
                 op.call.subject().into_iter().chain(op.call.owner()).map(|n| &**n).collect();
@@ -125,7 +126,8 @@ fn held_for_sure(facts: &Facts<'_>, entry: &Entry<'_>, op: &Op) -> At {
 }
 
 /// Once its end was acknowledged, nothing shows it again, and nobody gives another reason.
-fn came_back(facts: &Facts<'_>, id: &str, entry: &Entry<'_>, found: &mut Vec<Violation>) {
+fn came_back(facts: &Facts<'_>, id: &str, entry: &Entry<'_>, found: &mut Findings) {
+    found.checked(entry.ended.len());
     for (end, reason) in &entry.ended {
         let later = |op: &&&Op| op.invoked >= end.answered && survives(facts.history, end, op.answered);
         if let Some(op) = entry.alive.iter().chain(&entry.queued).find(later) {

@@ -5,9 +5,9 @@
 //! is over, counted from the moment at which it asked. Whatever else was granted within that time
 //! was granted twice.
 
-use super::Violation;
 use super::facts::{Entry, Facts};
 use super::survival::forgotten_from;
+use super::{Findings, Violation};
 use crate::chaos::history::{At, Mode, Op};
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ fn fit(modes: &[Mode]) -> bool {
     }
 }
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     let mut lives: BTreeMap<&str, Vec<Life<'_>>> = BTreeMap::new();
     for (id, entry) in &facts.entries {
         if let (Some(resource), Some(life)) = (entry.resource, life(facts, id, entry)) {
@@ -64,6 +64,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
     }
     for (resource, mut lives) in lives {
         lives.sort_by_key(|life| life.from);
+        found.checked(lives.len());
         let mut present: Vec<Life<'_>> = Vec::new();
         for life in lives {
             present.retain(|other| other.to > life.from);
@@ -80,7 +81,9 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
             let mut about = vec![resource];
             about.extend(present.iter().map(|life| life.id));
             let what = format!("{resource} was held by several at once: {}", who.join(", "));
-            found.extend(present.last().map(|life| Violation::new("exclusion", life.first, &about, what)));
+            if let Some(life) = present.last() {
+                found.push(Violation::new("exclusion", life.first, &about, what));
+            }
             // One report of a pair is enough.
             present.pop();
         }

@@ -91,7 +91,7 @@ impl<'a> Facts<'a> {
                     entry.told.push(op);
                 }
             }
-            Answer::Queued { ticket, owner, .. } => {
+            Answer::Queued { ticket, owner, confirmed, .. } => {
                 let resource = match &op.call {
                     Call::Acquire { ask, .. } => Some(&*ask.resource),
                     _ => None,
@@ -99,7 +99,9 @@ impl<'a> Facts<'a> {
                 let entry = self.entry(ticket);
                 entry.owner.get_or_insert(owner);
                 entry.resource = entry.resource.or(resource);
-                entry.queued.push(op);
+                if *confirmed {
+                    entry.queued.push(op);
+                }
             }
             Answer::Released { lock, granted_to } => {
                 let reason = if matches!(op.call, Call::Force { .. }) { "forced" } else { "released" };
@@ -133,7 +135,9 @@ impl<'a> Facts<'a> {
             }
             Answer::Refused { .. }
             | Answer::Listed(_)
-            | Answer::Pending
+            // What an instance knew last says nothing of now.
+            | Answer::Unconfirmed(_)
+            | Answer::Pending(_)
             | Answer::NotSent
             | Answer::Lost(_)
             | Answer::Strange(_) => {}

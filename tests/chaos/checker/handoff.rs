@@ -3,9 +3,9 @@
 //! Only exclusive resources are looked at, and only tickets that certainly waited from before the
 //! question until after the answer.
 
-use super::Violation;
 use super::facts::{Entry, Facts};
-use crate::chaos::history::{Answer, At, Call, Mode};
+use super::{Findings, Violation};
+use crate::chaos::history::{Answer, At, Call, Limit, Mode};
 use std::collections::BTreeMap;
 
 /// A release that took longer may have been carried out, its successor served and gone, before an
@@ -27,7 +27,7 @@ fn waiting<'a>(facts: &Facts<'a>, id: &'a str, entry: &Entry<'a>) -> Option<Wait
     (from < to).then_some(Waiting { id, from, to, priority: ask.priority })
 }
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     let mut queues: BTreeMap<&str, Vec<Waiting<'_>>> = BTreeMap::new();
     let mut mixed: Vec<&str> = Vec::new();
     for (id, entry) in &facts.entries {
@@ -53,6 +53,11 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
             }
             _ => continue,
         };
+        // Told to grant nothing, an instance hands nothing on; others do so soon.
+        if facts.history.was_limited(op, Limit::SwitchedOff) {
+            continue;
+        }
+        found.checked(1);
         let passed = queues.get(&**resource).into_iter().flatten().find(|waiting| {
             waiting.from <= op.invoked && waiting.to >= op.answered && waiting.priority >= least
         });

@@ -1,11 +1,11 @@
 //! A repeated request makes nothing a second time, and an id means one thing.
 
-use super::Violation;
 use super::facts::Facts;
 use super::survival::survives;
+use super::{Findings, Violation};
 use crate::chaos::history::{Answer, Call, Op};
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     for op in &facts.history.ops {
         if let (Call::Acquire { ask, .. }, Answer::Acquired { lock, .. }) = (&op.call, &op.answer)
             && (lock.owner != ask.owner || lock.resource != ask.resource)
@@ -25,6 +25,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
         }
     }
     for (owner, ids) in &facts.ids {
+        found.checked(1);
         made_once(facts, owner, ids, found);
     }
 }
@@ -37,7 +38,7 @@ fn first<'a>(facts: &Facts<'a>, id: &str) -> Option<&'a Op> {
 }
 
 /// One request id, one lock or ticket, however often it was sent and wherever.
-fn made_once(facts: &Facts<'_>, owner: &str, ids: &[&str], found: &mut Vec<Violation>) {
+fn made_once(facts: &Facts<'_>, owner: &str, ids: &[&str], found: &mut Findings) {
     let sent = facts.asks.get(owner).and_then(|ops| ops.first());
     let repeatable = |op: &&&Op| matches!(&op.call, Call::Acquire { ask, .. } if ask.request_id.is_some());
     if sent.filter(repeatable).is_none() {

@@ -1,7 +1,9 @@
 //! Histories by hand, for the checker's own tests: a line each, times in milliseconds.
 
 use super::check;
-use crate::chaos::history::{Absence, Answer, Ask, Bounds, Call, History, LockSeen, Loss, Mode, Op};
+use crate::chaos::history::{
+    Absence, Answer, Ask, Bounds, Call, History, Lease, Limit, Limited, LockSeen, Loss, Mode, Op,
+};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,7 +40,12 @@ pub(super) fn id_made_at(at: u64) -> String {
     (0..10).rev().map(digit).chain(std::iter::repeat_n('0', 16)).collect()
 }
 
-/// A lock of `owner`, held, with a lease in milliseconds; 0 is a hold.
+/// The end of its lease is another one, in milliseconds since the story began.
+pub(super) fn until(lock: LockSeen, at: u64) -> LockSeen {
+    LockSeen { expires_at: Some((WALL_AT_ZERO_MS + at) * 1000), ..lock }
+}
+
+/// A lock of `owner`, held, with a lease in milliseconds from the story's beginning; 0 is a hold.
 pub(super) fn lock(id: &str, owner: &str, token: u64, lease_ms: u64) -> LockSeen {
     LockSeen {
         id: id.into(),
@@ -47,11 +54,18 @@ pub(super) fn lock(id: &str, owner: &str, token: u64, lease_ms: u64) -> LockSeen
         token,
         held: true,
         expires_in: (lease_ms > 0).then_some(lease_ms * 1000),
+        expires_at: (lease_ms > 0).then_some((WALL_AT_ZERO_MS + lease_ms) * 1000),
     }
 }
 
 pub(super) fn refused(status: u16, code: &str) -> Answer {
-    Answer::Refused { status, code: code.into(), locks: Vec::new() }
+    Answer::Refused { status, code: code.into(), locks: Vec::new(), lease: None }
+}
+
+/// A refusal that names the end of a lease, in milliseconds since the story began; `None`: a hold.
+pub(super) fn refused_until(lease: Option<u64>) -> Answer {
+    let lease = lease.map_or(Lease::Hold, |at| Lease::Until((WALL_AT_ZERO_MS + at) * 1000));
+    Answer::Refused { status: 503, code: "backend_unavailable".into(), locks: Vec::new(), lease: Some(lease) }
 }
 
 pub(super) fn acquired(lock: LockSeen) -> Answer {
@@ -59,7 +73,7 @@ pub(super) fn acquired(lock: LockSeen) -> Answer {
 }
 
 pub(super) fn queued(ticket: &str, owner: &str) -> Answer {
-    Answer::Queued { ticket: ticket.into(), owner: owner.into(), holders: Vec::new() }
+    Answer::Queued { ticket: ticket.into(), owner: owner.into(), holders: Vec::new(), confirmed: true }
 }
 
 /// A history in the making.
@@ -72,6 +86,7 @@ impl Story {
             ops: Vec::new(),
             absences: Vec::new(),
             losses: Vec::new(),
+            limited: Vec::new(),
             faults: Vec::new(),
             bounds,
             calm_since: None,
@@ -117,9 +132,27 @@ impl Story {
         self
     }
 
+    /// The end of a run asks after a lock.
+    pub(super) fn asked_at_the_end(mut self, during: Range<u64>, id: &str, answer: Answer) -> Self {
+        self = self.show(during, id, answer);
+        if let Some(op) = self.0.ops.last_mut() {
+            op.client = crate::chaos::closing::CLIENT;
+        }
+        self
+    }
+
     pub(super) fn absence(mut self, instance: usize, during: Range<u64>) -> Self {
         let (from, to) = (during.start * 1000, during.end * 1000);
         self.0.absences.push(Absence { instance, from, to });
+        self
+    }
+
+    /// An instance was certainly limited so, and nobody knows for how much longer before and after.
+    pub(super) fn limited(mut self, instance: usize, limit: Limit, during: Range<u64>) -> Self {
+        let (from, to) = (during.start * 1000, during.end * 1000);
+        let perhaps = 10_000;
+        let (perhaps_from, perhaps_to) = (from.saturating_sub(perhaps), to + perhaps);
+        self.0.limited.push(Limited { instance, limit, from, to, perhaps_from, perhaps_to });
         self
     }
 
@@ -137,7 +170,7 @@ impl Story {
     #[track_caller]
     pub(super) fn holds(mut self) {
         self.0.ops.sort_by_key(|op| op.invoked);
-        let found = check(&self.0);
+        let found = check(&self.0).violations;
         assert!(found.is_empty(), "{found:#?}");
     }
 
@@ -145,7 +178,7 @@ impl Story {
     #[track_caller]
     pub(super) fn breaks(mut self, promise: &str, what: &str) {
         self.0.ops.sort_by_key(|op| op.invoked);
-        let found = check(&self.0);
+        let found = check(&self.0).violations;
         assert!(!found.is_empty(), "nothing was found");
         for violation in &found {
             assert_eq!(violation.promise, promise, "{found:#?}");

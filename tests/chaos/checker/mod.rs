@@ -11,8 +11,11 @@ mod facts;
 mod handoff;
 mod idempotence;
 mod kit;
+mod leases;
+mod limits;
 mod lists;
 mod liveness;
+mod put_off;
 mod survival;
 mod tests;
 mod tokens;
@@ -46,6 +49,24 @@ impl Violation {
     }
 }
 
+/// What came of looking at a history.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) violations: Vec<Violation>,
+    /// How many things were compared with a promise: a checker that looks at nothing proves nothing.
+    pub(super) checks: usize,
+}
+
+impl Findings {
+    fn push(&mut self, violation: Violation) {
+        self.violations.push(violation);
+    }
+
+    fn checked(&mut self, count: usize) {
+        self.checks += count;
+    }
+}
+
 /// How many locks their clients were told of, and how many of them came out of a queue.
 pub(super) fn counts(history: &History) -> (usize, usize) {
     let facts = Facts::gather(history);
@@ -54,9 +75,9 @@ pub(super) fn counts(history: &History) -> (usize, usize) {
 }
 
 /// All broken promises of a history, the earliest first.
-pub(super) fn check(history: &History) -> Vec<Violation> {
+pub(super) fn check(history: &History) -> Findings {
     let facts = Facts::gather(history);
-    let mut found = Vec::new();
+    let mut found = Findings::default();
     exclusion::check(&facts, &mut found);
     tokens::check(&facts, &mut found);
     ends::check(&facts, &mut found);
@@ -65,6 +86,9 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
     handoff::check(&facts, &mut found);
     lists::check(&facts, &mut found);
     liveness::check(&facts, &mut found);
-    found.sort_by_key(|violation| violation.at);
+    leases::check(&facts, &mut found);
+    limits::check(&facts, &mut found);
+    put_off::check(&facts, &mut found);
+    found.violations.sort_by_key(|violation| violation.at);
     found
 }

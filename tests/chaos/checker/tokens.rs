@@ -1,7 +1,7 @@
 //! Fencing tokens: a later grant of a resource has a greater one; none is given twice.
 
-use super::Violation;
 use super::facts::{Entry, Facts};
+use super::{Findings, Violation};
 use crate::chaos::history::{At, Op};
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ fn grant<'a>(facts: &Facts<'a>, id: &'a str, entry: &Entry<'a>) -> Option<Grant<
     Some(Grant { id, token: lock.token, from, to: op.answered, op })
 }
 
-pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
+pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     let mut grants: BTreeMap<&str, Vec<Grant<'_>>> = BTreeMap::new();
     for (id, entry) in &facts.entries {
         for (op, lock) in &entry.shown {
@@ -39,6 +39,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
         }
     }
     for (resource, mut grants) in grants {
+        found.checked(grants.len());
         twice(resource, &grants, found);
         // In the order of their beginnings, each is compared with the greatest of those that had
         // ended before it began.
@@ -71,7 +72,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Vec<Violation>) {
     }
 }
 
-fn twice(resource: &str, grants: &[Grant<'_>], found: &mut Vec<Violation>) {
+fn twice(resource: &str, grants: &[Grant<'_>], found: &mut Findings) {
     let mut owners: BTreeMap<u64, &Grant<'_>> = BTreeMap::new();
     for grant in grants {
         if let Some(other) = owners.insert(grant.token, grant) {

@@ -1,16 +1,19 @@
-//! Faults: one task strikes instances, another the store, each from its own chances. They overlap
-//! as chance wills, except that some losses of data meet instances that are all awake: what those
-//! knew must not be lost.
+//! Faults: two tasks strike instances, one their actors, one the store, each from its own chances.
+//! They overlap as chance wills, except that some losses of data meet instances that are all awake
+//! (what those knew must not be lost), and that an instance suffers one fault at a time, besides what
+//! happens to its actors and to the store.
 
+mod actor_faults;
 mod instance_faults;
 mod store_faults;
 
+pub(super) use actor_faults::strike_actors;
 use instance_faults::strike;
-pub(super) use instance_faults::{InstanceFault, strike_instances};
+pub(super) use instance_faults::{Fragile, InstanceFault, strike_instances};
 pub(super) use store_faults::strike_store;
 
 use super::ground::{Ground, StoreFault};
-use super::history::{At, FaultSpell};
+use super::history::{At, FaultSpell, Struck};
 use super::instances::Instances;
 use super::recovery::recovered;
 use super::world::World;
@@ -29,6 +32,8 @@ pub(super) struct Faults {
     awake: RwLock<()>,
     /// One fault at a time for each instance.
     suffering: Vec<tokio::sync::Mutex<()>>,
+    /// What must still happen to instances.
+    menu: Mutex<Vec<InstanceFault>>,
     /// How many faults began, and how many of them are over.
     begun: AtomicU64,
     ended: AtomicU64,
@@ -49,14 +54,25 @@ pub(super) struct Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Until {
     pub(super) at: Instant,
-    pub(super) instance_faults: Vec<InstanceFault>,
+    /// What instances have that can fail: the other faults are chosen from it.
+    pub(super) fragile: Fragile,
+    /// Of a hundred other faults of instances, at least so many are kill -9.
+    pub(super) kill_percent: u32,
+    /// The longest pause between two deaths of actors.
+    pub(super) actor_pace_ms: u64,
     pub(super) store_faults: Vec<StoreFault>,
     /// From which the others are chosen.
     pub(super) all_store_faults: &'static [StoreFault],
 }
 
 impl Faults {
-    pub(super) fn new(world: Arc<World>, instances: Arc<Instances>, ground: Arc<Ground>) -> Self {
+    /// `menu` is what must happen to instances, the last first.
+    pub(super) fn new(
+        world: Arc<World>,
+        instances: Arc<Instances>,
+        ground: Arc<Ground>,
+        menu: Vec<InstanceFault>,
+    ) -> Self {
         let suffering = (0..world.wire.instances()).map(|_| tokio::sync::Mutex::default()).collect();
         Self {
             world,
@@ -64,6 +80,7 @@ impl Faults {
             ground,
             awake: RwLock::new(()),
             suffering,
+            menu: Mutex::new(menu),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             outcome: Mutex::default(),
@@ -74,6 +91,15 @@ impl Faults {
         self.outcome.lock().clone()
     }
 
+    /// Something must still happen to instances.
+    fn has_more(&self) -> bool {
+        !self.menu.lock().is_empty()
+    }
+
+    fn next(&self) -> Option<InstanceFault> {
+        self.menu.lock().pop()
+    }
+
     fn begin(&self) -> Spell {
         let ended = self.ended.load(Ordering::Acquire);
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
@@ -81,9 +107,14 @@ impl Faults {
     }
 
     /// The cause is gone.
-    fn cause_ended(&self, spell: &Spell, name: &'static str, target: String) {
-        let (from, to) = (spell.from, self.world.recorder.now());
-        self.world.recorder.fault(FaultSpell { name, target, from, to });
+    fn cause_ended(&self, spell: &Spell, struck: Struck, name: &'static str, target: String) {
+        self.struck(spell.from, struck, name, target);
+    }
+
+    /// It began then and is over now.
+    fn struck(&self, from: At, struck: Struck, name: &'static str, target: String) {
+        let to = self.world.recorder.now();
+        self.world.recorder.fault(FaultSpell { struck, name, target, from, to });
     }
 
     /// Waits until everything is back.

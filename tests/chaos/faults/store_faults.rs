@@ -3,7 +3,7 @@
 use super::{Faults, InstanceFault, Until, strike as strike_instance};
 use crate::chaos::dice::Dice;
 use crate::chaos::ground::StoreFault;
-use crate::chaos::history::Loss;
+use crate::chaos::history::{Loss, Struck};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,7 +51,7 @@ async fn strike(faults: &Arc<Faults>, fault: StoreFault, mut dice: Dice) -> Dice
         dice
     });
     let mut dice = struck.await.unwrap();
-    faults.cause_ended(&spell, fault.name(), String::new());
+    faults.cause_ended(&spell, Struck::Store, fault.name(), String::new());
     // What was lost is whole again only when everything can be granted.
     if fault.loses_data() || dice.percent(70) {
         faults.recover(&spell, fault.name()).await;

@@ -1,6 +1,9 @@
 //! A Cluster of three masters with a replica each; a commit counts when the replica has it.
 
-use super::{DURABLE, StoreFault, away_time, disconnect, log_of, pause_time, pause_writes};
+use super::{
+    DURABLE, StoreFault, away_time, disconnect, fill_memory, forbid_writes, log_of, pause_time, pause_writes,
+    slow_down,
+};
 use crate::chaos::dice::Dice;
 use lockkeeper_store::testing::{RedisCluster, RedisServer, until};
 use std::thread::sleep;
@@ -93,7 +96,10 @@ impl Cluster {
             }
             StoreFault::Disconnect => disconnect(self.0.master_of(slot)),
             StoreFault::PauseWrites => pause_writes(self.0.master_of(slot), dice),
-            StoreFault::KillStore | StoreFault::Empty | StoreFault::OutOfMemory | StoreFault::Unmark => {}
+            StoreFault::OutOfMemory => fill_memory(self.0.master_of(slot), dice),
+            StoreFault::ReadOnly => forbid_writes(self.0.master_of(slot), dice),
+            StoreFault::Slow => slow_down(self.0.master_of(slot), dice),
+            StoreFault::KillStore | StoreFault::Empty | StoreFault::Unmark | StoreFault::Demote => {}
         }
         self.0.wait_until_whole();
     }

@@ -38,6 +38,12 @@ pub(super) enum StoreFault {
     OutOfMemory,
     /// All markers are removed, as after a loss; the data is there.
     Unmark,
+    /// It refuses writes, as a master does that lacks the replicas it shall have.
+    ReadOnly,
+    /// It becomes a replica of a master that is not there, and a master again, with another id.
+    Demote,
+    /// It stands still most of the time, over and over, and does a little in between.
+    Slow,
 }
 
 impl StoreFault {
@@ -56,6 +62,9 @@ impl StoreFault {
             Self::PauseWrites => "writes paused",
             Self::OutOfMemory => "store out of memory",
             Self::Unmark => "markers removed",
+            Self::ReadOnly => "store read-only",
+            Self::Demote => "store demoted and promoted",
+            Self::Slow => "store slow",
         }
     }
 
@@ -79,17 +88,37 @@ impl Topology {
     /// What can happen to it.
     pub(super) const fn faults(self) -> &'static [StoreFault] {
         use StoreFault::{
-            Disconnect, Empty, FailOver, Flush, KillAll, KillReplica, KillStore, Migrate, OutOfMemory,
-            PauseStore, PauseWrites, SwitchOver, Unmark,
+            Demote, Disconnect, Empty, FailOver, Flush, KillAll, KillReplica, KillStore, Migrate,
+            OutOfMemory, PauseStore, PauseWrites, ReadOnly, Slow, SwitchOver, Unmark,
         };
         match self {
             Self::Embedded => &[],
-            Self::Single => {
-                &[KillStore, PauseStore, Flush, Empty, Disconnect, PauseWrites, OutOfMemory, Unmark]
-            }
-            Self::Sentinel => {
-                &[FailOver, SwitchOver, PauseStore, Flush, KillReplica, KillAll, Disconnect, PauseWrites]
-            }
+            Self::Single => &[
+                KillStore,
+                PauseStore,
+                Flush,
+                Empty,
+                Disconnect,
+                PauseWrites,
+                OutOfMemory,
+                Unmark,
+                ReadOnly,
+                Demote,
+                Slow,
+            ],
+            Self::Sentinel => &[
+                FailOver,
+                SwitchOver,
+                PauseStore,
+                Flush,
+                KillReplica,
+                KillAll,
+                Disconnect,
+                PauseWrites,
+                OutOfMemory,
+                ReadOnly,
+                Slow,
+            ],
             Self::Cluster => &[
                 FailOver,
                 SwitchOver,
@@ -99,6 +128,9 @@ impl Topology {
                 KillAll,
                 Disconnect,
                 PauseWrites,
+                OutOfMemory,
+                ReadOnly,
+                Slow,
                 Migrate,
             ],
         }
@@ -192,6 +224,31 @@ fn pause_writes(server: &RedisServer, dice: &mut Dice) {
     assert_eq!(server.cli(&["CLIENT", "PAUSE", &time.as_millis().to_string(), "WRITE"]), "OK");
     // The fault lasts as long as the pause.
     std::thread::sleep(time);
+}
+
+/// Has a server refuse writes for want of memory.
+fn fill_memory(server: &RedisServer, dice: &mut Dice) {
+    assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    std::thread::sleep(pause_time(dice));
+    assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+}
+
+/// Has a server refuse writes for want of replicas: more than there are.
+fn forbid_writes(server: &RedisServer, dice: &mut Dice) {
+    assert_eq!(server.cli(&["CONFIG", "SET", "min-replicas-to-write", "3"]), "OK");
+    std::thread::sleep(pause_time(dice));
+    assert_eq!(server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]), "OK");
+}
+
+/// Holds a server most of the time.
+fn slow_down(server: &RedisServer, dice: &mut Dice) {
+    let end = std::time::Instant::now() + dice.millis(1000, 3000);
+    while std::time::Instant::now() < end {
+        server.pause();
+        std::thread::sleep(dice.millis(50, 250));
+        server.resume();
+        std::thread::sleep(dice.millis(5, 20));
+    }
 }
 
 fn log_of(name: &str, server: &RedisServer) -> (String, String) {

@@ -1,6 +1,9 @@
 //! A master, a replica and three Sentinels; a commit counts when the replica has it.
 
-use super::{DURABLE, StoreFault, away_time, disconnect, log_of, pause_time, pause_writes};
+use super::{
+    DURABLE, StoreFault, away_time, disconnect, fill_memory, forbid_writes, log_of, pause_time, pause_writes,
+    slow_down,
+};
 use crate::chaos::dice::Dice;
 use lockkeeper_store::testing::{RedisServer, Sentinels, until};
 use std::thread::sleep;
@@ -81,11 +84,14 @@ impl Sentinel {
             }
             StoreFault::Disconnect => disconnect(self.0.master()),
             StoreFault::PauseWrites => pause_writes(self.0.master(), dice),
+            StoreFault::OutOfMemory => fill_memory(self.0.master(), dice),
+            StoreFault::ReadOnly => forbid_writes(self.0.master(), dice),
+            StoreFault::Slow => slow_down(self.0.master(), dice),
             StoreFault::KillStore
             | StoreFault::Empty
             | StoreFault::Migrate
-            | StoreFault::OutOfMemory
-            | StoreFault::Unmark => {}
+            | StoreFault::Unmark
+            | StoreFault::Demote => {}
         }
         self.wait_until_whole();
     }

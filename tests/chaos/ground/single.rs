@@ -1,7 +1,10 @@
 //! One Redis that writes everything to its file before it answers. Each instance reaches it by a
 //! network of its own, which can fail.
 
-use super::{DURABLE, StoreFault, away_time, disconnect, log_of, pause_time, pause_writes};
+use super::{
+    DURABLE, StoreFault, away_time, disconnect, fill_memory, forbid_writes, log_of, pause_time, pause_writes,
+    slow_down,
+};
 use crate::chaos::dice::Dice;
 use lockkeeper_store::testing::{Proxy, RedisServer};
 use std::thread::sleep;
@@ -52,10 +55,14 @@ impl Single {
             }
             StoreFault::Disconnect => disconnect(server),
             StoreFault::PauseWrites => pause_writes(server, dice),
-            StoreFault::OutOfMemory => {
-                assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+            StoreFault::OutOfMemory => fill_memory(server, dice),
+            StoreFault::ReadOnly => forbid_writes(server, dice),
+            StoreFault::Slow => slow_down(server, dice),
+            StoreFault::Demote => {
+                // Nobody listens there, so it keeps what it has.
+                assert_eq!(server.cli(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
                 sleep(pause_time(dice));
-                assert_eq!(server.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+                assert_eq!(server.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
             }
             StoreFault::Unmark => {
                 let markers = server.cli(&["KEYS", "{lk*}:m"]);

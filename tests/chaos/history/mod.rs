@@ -5,7 +5,7 @@ mod call;
 mod recorder;
 mod show;
 
-pub(super) use answer::{Answer, LockSeen};
+pub(super) use answer::{Answer, Lease, LockSeen};
 pub(super) use call::{Ask, Call, Mode, PRIORITIES};
 pub(super) use recorder::Recorder;
 
@@ -52,9 +52,43 @@ pub(super) struct Loss {
     pub(super) to: At,
 }
 
+/// What an instance cannot do, and must not pretend to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// It cannot ask its store: it confirms and denies nothing.
+    CutOff,
+    /// It was told to grant nothing.
+    SwitchedOff,
+}
+
+/// A time in which an instance was certainly limited so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limited {
+    pub(super) instance: usize,
+    pub(super) limit: Limit,
+    /// From when it was certainly so, until when.
+    pub(super) from: At,
+    pub(super) to: At,
+    /// The same, from when and until when it may have been so.
+    pub(super) perhaps_from: At,
+    pub(super) perhaps_to: At,
+}
+
+/// What a fault struck, for the tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Struck {
+    Actor,
+    /// kill -9.
+    InstanceKilled,
+    Instance,
+    Network,
+    Store,
+}
+
 /// A fault, for the report.
 #[derive(Clone, Debug)]
 pub(super) struct FaultSpell {
+    pub(super) struck: Struck,
     pub(super) name: &'static str,
     pub(super) target: String,
     pub(super) from: At,
@@ -78,6 +112,7 @@ pub(super) struct History {
     pub(super) ops: Vec<Op>,
     pub(super) absences: Vec<Absence>,
     pub(super) losses: Vec<Loss>,
+    pub(super) limited: Vec<Limited>,
     pub(super) faults: Vec<FaultSpell>,
     pub(super) bounds: Bounds,
     /// When the last fault had ended and clients began to finish what they had begun.
@@ -86,4 +121,26 @@ pub(super) struct History {
     pub(super) tokens: BTreeMap<Name, u64>,
     /// The wall clock at instant 0, in microseconds: the machine's, which is the store's too.
     pub(super) wall_at_zero: At,
+}
+
+impl History {
+    /// Whoever answered this may have been limited so meanwhile.
+    pub(super) fn was_limited(&self, op: &Op, limit: Limit) -> bool {
+        self.limited.iter().any(|limited| {
+            limited.instance == op.instance
+                && limited.limit == limit
+                && limited.perhaps_from <= op.answered
+                && op.invoked <= limited.perhaps_to
+        })
+    }
+
+    /// Whoever answered this was limited so all the time, if it was.
+    pub(super) fn is_limited(&self, op: &Op, limit: Limit) -> bool {
+        self.limited.iter().any(|limited| {
+            limited.instance == op.instance
+                && limited.limit == limit
+                && limited.from <= op.invoked
+                && op.answered <= limited.to
+        })
+    }
 }

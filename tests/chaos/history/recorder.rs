@@ -1,7 +1,8 @@
 //! Takes down what happens, from many tasks.
 
-use super::{Absence, At, FaultSpell, Loss, Op, micros};
+use super::{Absence, Answer, At, FaultSpell, Limited, Loss, Name, Op, micros};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What was taken down since the last round ended.
@@ -10,6 +11,7 @@ pub(in crate::chaos) struct Taken {
     pub(in crate::chaos) ops: Vec<Op>,
     pub(in crate::chaos) absences: Vec<Absence>,
     pub(in crate::chaos) losses: Vec<Loss>,
+    pub(in crate::chaos) limited: Vec<Limited>,
     pub(in crate::chaos) faults: Vec<FaultSpell>,
 }
 
@@ -44,6 +46,20 @@ impl Recorder {
 
     pub(in crate::chaos) fn loss(&self, loss: Loss) {
         self.taken.lock().losses.push(loss);
+    }
+
+    pub(in crate::chaos) fn limited(&self, limited: Limited) {
+        self.taken.lock().limited.push(limited);
+    }
+
+    /// The locks whose release was accepted and put off, each once.
+    pub(in crate::chaos) fn put_off(&self) -> BTreeSet<Name> {
+        let taken = self.taken.lock();
+        let put_off = taken.ops.iter().filter_map(|op| match &op.answer {
+            Answer::Pending(lock) => Some(Name::clone(&lock.id)),
+            _ => None,
+        });
+        put_off.collect()
     }
 
     pub(in crate::chaos) fn fault(&self, fault: FaultSpell) {

@@ -1,6 +1,6 @@
 //! Operations as a report prints them: one line each.
 
-use super::{Answer, Call, LockSeen, Op};
+use super::{Answer, Call, Lease, LockSeen, Op};
 use std::fmt;
 
 impl fmt::Display for Op {
@@ -46,7 +46,7 @@ impl fmt::Display for LockSeen {
         let state = if self.held { "held" } else { "reserved" };
         write!(f, "{} token {} {state} by {}", self.id, self.token, self.owner)?;
         match self.expires_in {
-            Some(left) => write!(f, " for {}ms", left / 1000),
+            Some(left) => write!(f, " for {}ms until {}", left / 1000, self.expires_at.unwrap_or(0)),
             None => f.write_str(" as a hold"),
         }
     }
@@ -72,8 +72,13 @@ impl fmt::Display for Answer {
             Self::Acquired { lock, reentrant } => {
                 write!(f, "acquired{} {lock}", if *reentrant { " again" } else { "" })
             }
-            Self::Queued { ticket, holders, .. } => write!(f, "queued {ticket} behind{}", Several(holders)),
+            Self::Queued { ticket, holders, confirmed, .. } => {
+                let word = if *confirmed { "queued" } else { "queued as far as is known" };
+                write!(f, "{word} {ticket} behind{}", Several(holders))
+            }
             Self::Lock(lock) => write!(f, "{lock}"),
+            Self::Unconfirmed(lock) => write!(f, "as far as is known {lock}"),
+            Self::Pending(lock) => write!(f, "pending release of {lock}"),
             Self::Released { lock, granted_to: None } => write!(f, "released {}, granted to nobody", lock.id),
             Self::Released { lock, granted_to: Some(next) } => {
                 write!(f, "released {}, granted to {next}", lock.id)
@@ -81,10 +86,17 @@ impl fmt::Display for Answer {
             Self::PullReleased { released, cancelled } => {
                 write!(f, "released{} cancelled {cancelled:?}", Several(released))
             }
-            Self::Refused { status, code, locks } => write!(f, "{status} {code}{}", Several(locks)),
+            Self::Refused { status, code, locks, lease } => {
+                write!(f, "{status} {code}{}", Several(locks))?;
+                match lease {
+                    None => Ok(()),
+                    Some(Lease::Hold) => f.write_str(" (a hold)"),
+                    Some(Lease::Until(at)) => write!(f, " (until {at})"),
+                }
+            }
             Self::Listed(locks) => write!(f, "{} locks", locks.len()),
             Self::Strange(text) => write!(f, "STRANGE {text}"),
-            Self::Pending | Self::Cancelled | Self::NotSent | Self::Lost(_) => f.write_str(&self.word()),
+            Self::Cancelled | Self::NotSent | Self::Lost(_) => f.write_str(&self.word()),
         }
     }
 }

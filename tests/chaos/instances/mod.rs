@@ -2,7 +2,7 @@
 
 mod process;
 
-use crate::support::{DEADLINE, eventually, serve_command};
+use crate::support::{DEADLINE, SmallDisk, eventually, serve_command};
 use parking_lot::Mutex;
 use process::Process;
 use rustix::process::Signal;
@@ -16,6 +16,9 @@ use std::time::Instant;
 /// killed finds its own free again, and above those of the Redis servers and their buses.
 const PORTS: std::ops::Range<u16> = 24_000..32_000;
 
+/// Of which a run uses a part.
+const DISK_SIZE: &str = "256m";
+
 struct Instance {
     url: String,
     log: PathBuf,
@@ -28,6 +31,10 @@ pub(super) struct Instances {
     binary: PathBuf,
     flags: Vec<Vec<String>>,
     data_dirs: Vec<PathBuf>,
+    /// Their settings, which they read again on SIGHUP.
+    files: Vec<PathBuf>,
+    /// Where their data lies, if this process may mount.
+    disks: Vec<Option<SmallDisk>>,
     all: Mutex<Vec<Instance>>,
 }
 
@@ -36,18 +43,25 @@ impl Instances {
     pub(super) async fn start(dir: &Path, flags: Vec<Vec<String>>) -> Self {
         let binary = dir.join("lockkeeper");
         std::fs::copy(env!("CARGO_BIN_EXE_lockkeeper"), &binary).unwrap();
-        let mut instances =
-            Self { binary, flags: Vec::new(), data_dirs: Vec::new(), all: Mutex::new(Vec::new()) };
         let count = flags.len();
+        let place = |what: &str, ending: &str| {
+            (0..count).map(|number| dir.join(format!("{what}-{number}{ending}"))).collect::<Vec<_>>()
+        };
+        let disks = place("disk", "").iter().map(|path| SmallDisk::mount(path, DISK_SIZE)).collect();
+        let data_dirs = place("disk", "/data");
+        let files = place("settings", ".yaml");
+        let all = Mutex::new(Vec::new());
+        let mut instances = Self { binary, flags: Vec::new(), data_dirs, files, disks, all };
         for (number, flags) in flags.into_iter().enumerate() {
             let port = free_port();
             let mut own: Vec<String> =
                 ["--listen", &format!("127.0.0.1:{port}"), "--instance-id", &format!("chaos-{number}")]
                     .map(String::from)
                     .to_vec();
+            own.extend(["--config".into(), instances.files[number].display().to_string()]);
             own.extend(flags);
             instances.flags.push(own);
-            instances.data_dirs.push(dir.join(format!("data-{number}")));
+            instances.set_enabled(number, true);
             let url = format!("http://127.0.0.1:{port}");
             let log = dir.join(format!("instance-{number}.log"));
             instances.all.lock().push(Instance { url, log, process: None });
@@ -57,6 +71,28 @@ impl Instances {
             instances.listens(number).await;
         }
         instances
+    }
+
+    /// They have disks of their own, which can be full.
+    pub(super) fn have_disks(&self) -> bool {
+        self.disks.iter().all(Option::is_some)
+    }
+
+    pub(super) fn fill_disk(&self, number: usize) {
+        self.disks[number].as_ref().unwrap().fill();
+    }
+
+    pub(super) fn clear_disk(&self, number: usize) {
+        self.disks[number].as_ref().unwrap().clear();
+    }
+
+    /// What its file of settings says of the kill switch.
+    pub(super) fn set_enabled(&self, number: usize, enabled: bool) {
+        let file = &self.files[number];
+        let next = file.with_extension("next");
+        std::fs::write(&next, format!("enabled: {enabled}\n")).unwrap();
+        // It is never seen half written.
+        std::fs::rename(next, file).unwrap();
     }
 
     pub(super) fn urls(&self) -> Vec<String> {
@@ -94,7 +130,8 @@ impl Instances {
         .await;
     }
 
-    fn has_ended(&self, number: usize) -> Option<ExitStatus> {
+    /// How it ended, if it has.
+    pub(super) fn has_ended(&self, number: usize) -> Option<ExitStatus> {
         self.all.lock()[number].process.as_mut().and_then(Process::ended)
     }
 

@@ -4,6 +4,7 @@ mod parse;
 mod request;
 
 use super::history::{Answer, Call, Op, Recorder};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,11 +42,36 @@ impl Wire {
     }
 
     /// A request outside of the history: status and body.
-    pub(super) async fn look(&self, instance: usize, path: &str) -> Option<(u16, serde_json::Value)> {
+    pub(super) async fn look(&self, instance: usize, path: &str) -> Option<(u16, Value)> {
         let request = self.http.get(format!("{}{path}", self.urls[instance])).timeout(Duration::from_secs(1));
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
         Some((status, serde_json::from_slice(&response.bytes().await.ok()?).ok()?))
+    }
+
+    /// An order outside of the history: status and body, `Null` if there is none.
+    pub(super) async fn tell(
+        &self,
+        instance: usize,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Option<(u16, Value)> {
+        let mut request = self.http.request(method, format!("{}{path}", self.urls[instance]));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.timeout(PATIENCE).send().await.ok()?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.ok()?;
+        Some((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
+    /// The value of a metric without labels.
+    pub(super) async fn metric(&self, instance: usize, name: &str) -> Option<f64> {
+        let request = self.http.get(format!("{}/metrics", self.urls[instance])).timeout(PATIENCE);
+        let text = request.send().await.ok()?.text().await.ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 
     /// Asks, with a client's usual patience.

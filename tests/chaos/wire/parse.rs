@@ -1,7 +1,8 @@
 //! Answers read strictly: whatever the contract does not foresee is strange.
 
-use crate::chaos::history::{Answer, At, Call, LockSeen, Name};
+use crate::chaos::history::{Answer, At, Call, Lease, LockSeen, Name};
 use serde_json::Value;
+use std::time::UNIX_EPOCH;
 
 pub(super) fn answer(call: &Call, status: u16, body: &[u8]) -> Answer {
     let json =
@@ -23,7 +24,12 @@ fn read(call: &Call, status: u16, body: &Value) -> Option<Answer> {
         if body["lock"].is_object() {
             locks.push(lock(&body["lock"])?);
         }
-        return Some(Answer::Refused { status, code: name(&body["code"])?, locks });
+        let lease = match body.get("expires_at") {
+            None => None,
+            Some(Value::Null) => Some(Lease::Hold),
+            Some(at) => Some(Lease::Until(time(at.as_str()?)?)),
+        };
+        return Some(Answer::Refused { status, code: name(&body["code"])?, locks, lease });
     }
     Some(match (call, status) {
         (Call::Acquire { .. } | Call::Poll { .. }, 200) => {
@@ -37,15 +43,24 @@ fn read(call: &Call, status: u16, body: &Value) -> Option<Answer> {
                 ticket: name(&ticket["id"])?,
                 owner: name(&ticket["owner"]["id"])?,
                 holders: locks(&body["holders"])?,
+                confirmed: confirmed(body)?,
             }
         }
-        (Call::Show { .. } | Call::Renew { .. }, 200) => Answer::Lock(lock(&body["lock"])?),
+        (Call::Show { .. }, 200) if !confirmed(body)? => Answer::Unconfirmed(lock(&body["lock"])?),
+        (Call::Show { .. } | Call::Renew { .. }, 200) => {
+            confirmed(body)?.then_some(())?;
+            Answer::Lock(lock(&body["lock"])?)
+        }
         (Call::Release { .. } | Call::Force { .. }, 200) => {
             let next = &body["granted_to"];
             let granted_to = if next.is_null() { None } else { Some(lock(next)?) };
             Answer::Released { lock: lock(&body["released"])?, granted_to }
         }
-        (Call::Release { .. }, 202) if body["status"] == "pending" => Answer::Pending,
+        (Call::Release { .. }, 202) if body["status"] == "pending" => {
+            // How old that is which the instance knows must be said.
+            time(body["as_of"].as_str()?)?;
+            Answer::Pending(lock(&body["lock"])?)
+        }
         (Call::ReleasePull { .. }, 200) => {
             let cancelled = body["cancelled"].as_array()?.iter().map(|ticket| name(&ticket["id"]));
             Answer::PullReleased {
@@ -57,6 +72,21 @@ fn read(call: &Call, status: u16, body: &Value) -> Option<Answer> {
         (Call::List | Call::ListStored, 200) => Answer::Listed(locks(&body["locks"])?),
         _ => return None,
     })
+}
+
+/// Does it rest on the store, or on what was known when it was last reached? Then it says of when.
+fn confirmed(body: &Value) -> Option<bool> {
+    match body.get("confirmed") {
+        None => Some(true),
+        Some(Value::Bool(false)) => time(body["as_of"].as_str()?).map(|_| false),
+        Some(_) => None,
+    }
+}
+
+/// A time, in microseconds since 1970.
+fn time(text: &str) -> Option<At> {
+    let at = humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(at.as_micros() as At)
 }
 
 fn name(value: &Value) -> Option<Name> {
@@ -72,7 +102,12 @@ fn lock(value: &Value) -> Option<LockSeen> {
         Value::Null if value["expires_at"].is_null() => None,
         left => Some(duration(left.as_str()?)?),
     };
+    let expires_at = match &value["expires_at"] {
+        Value::Null => None,
+        at => Some(time(at.as_str()?)?),
+    };
     Some(LockSeen {
+        expires_at,
         id: name(&value["id"])?,
         resource: name(&value["key"])?,
         owner: name(&value["owner"]["id"])?,

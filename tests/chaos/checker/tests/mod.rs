@@ -3,8 +3,11 @@
 
 mod ends;
 mod exclusion;
+mod leases;
+mod limits;
 mod lists;
 mod liveness;
 mod losses;
+mod put_off;
 mod requests;
 mod tokens;

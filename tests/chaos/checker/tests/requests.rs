@@ -28,7 +28,12 @@ fn one_request_makes_one_lock() {
 
 #[test]
 fn a_second_lock_is_seen_in_others_answers_too() {
-    let holder = Answer::Refused { status: 409, code: "held".into(), locks: vec![lock("B", "a", 2, 1000)] };
+    let holder = Answer::Refused {
+        status: 409,
+        code: "held".into(),
+        locks: vec![lock("B", "a", 2, 1000)],
+        lease: None,
+    };
     Story::new()
         .acquire(0..10, ask("a"), acquired(lock("A", "a", 1, 10)))
         .acquire(3000..3010, Ask { queue: false, ..ask("b") }, holder)
@@ -44,7 +49,12 @@ fn nobody_gets_another_ones_lock() {
 
 #[test]
 fn whoever_was_refused_has_nothing() {
-    let shown = || Answer::Refused { status: 409, code: "held".into(), locks: vec![lock("A", "a", 1, 1000)] };
+    let shown = || Answer::Refused {
+        status: 409,
+        code: "held".into(),
+        locks: vec![lock("A", "a", 1, 1000)],
+        lease: None,
+    };
     let after = |first: Answer| {
         Story::new().acquire(0..10, Ask { queue: false, ..ask("a") }, first).acquire(
             100..110,
