@@ -3,7 +3,8 @@
 use super::body::{deadline, drain};
 use super::problem::{self, Problem};
 use super::{
-    acquire, actors, chaos, config, docs, events, instances, list, locks, queues, readiness, status, tickets, why,
+    acquire, actors, chaos, config, docs, events, health, instances, list, locks, queues, readiness, status,
+    tickets, why,
 };
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, guard, web};

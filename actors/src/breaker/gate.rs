@@ -36,6 +36,14 @@ pub struct BreakerStatus {
     pub options: BreakerOptions,
 }
 
+impl BreakerStatus {
+    /// Do calls pass?
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+}
+
 /// Which time it is that the breaker is closed: calls that were begun in another tell it nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn(u64);

@@ -120,7 +120,14 @@ fn learn(shared: &Shared, outcome: Result<(), StoreError>, elapsed: Duration, br
         shared.health.remember(Probe { at: now, elapsed, failure });
     }
     let probes = shared.health.probes();
-    let warnings = store.shared().map(|store| store.warnings()).unwrap_or_default();
+    let (warnings, servers) =
+        store.shared().map(|store| (store.warnings(), store.condition())).unwrap_or_default();
+    // Of several servers, the one that is nearest to its limit, and the fewest replicas.
+    let fullest = servers.iter().max_by_key(|server| server.memory_percent());
+    let replicas = servers.iter().map(|server| server.replicas).min();
+    if let (Some(fullest), Some(replicas)) = (fullest, replicas) {
+        metrics().redis(fullest.memory_used, fullest.memory_max, replicas.into());
+    }
     let found = Found { now, outcome, elapsed, breaker, warnings, probes: probes.iter().collect() };
     let before = shared.health.get();
     let after = judge(&before, found, shared.tunables().slow_probe);

@@ -10,7 +10,7 @@ use crate::service::ServiceStatus;
 use crate::view::View;
 use futures_util::TryStreamExt;
 use lockkeeper_core::{Document, Partition, ResourceId, Timestamp};
-use lockkeeper_store::shared::InstanceRecord;
+use lockkeeper_store::shared::{InstanceRecord, ServerCondition};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,12 @@ impl Locks {
     #[must_use]
     pub fn store_warnings(&self) -> Vec<String> {
         self.shared().store.shared().map(|store| store.warnings()).unwrap_or_default()
+    }
+
+    /// What the servers of a shared store say of themselves.
+    #[must_use]
+    pub fn store_condition(&self) -> Vec<ServerCondition> {
+        self.shared().store.shared().map(|store| store.condition()).unwrap_or_default()
     }
 
     /// What is known of the store's health.
