@@ -32,6 +32,15 @@ pub enum Fault {
     HoldAfter(Gate),
 }
 
+/// What happens to one probe.
+#[derive(Clone, Debug)]
+pub enum ProbeFault {
+    /// It fails with this.
+    Fail(StoreError),
+    /// It waits until the gate is opened, and fails with this, if anything.
+    Hold(Gate, Option<StoreError>),
+}
+
 /// What happens to one change of another instance on its way here.
 #[derive(Clone, Debug)]
 pub enum HintFault {
@@ -92,6 +101,8 @@ struct Plan {
     changes: u64,
     on_change: BTreeMap<u64, HintFault>,
     outage: Option<StoreError>,
+    probes: u64,
+    on_probe: BTreeMap<u64, ProbeFault>,
 }
 
 /// A store with planned faults.
@@ -161,6 +172,28 @@ impl<S: Store + ?Sized> FaultyStore<S> {
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.plan.lock().changes
+    }
+
+    /// Loads and lists that were begun so far.
+    #[must_use]
+    pub fn loads(&self) -> u64 {
+        self.plan.lock().loads
+    }
+
+    /// Probes that were begun so far.
+    #[must_use]
+    pub fn probes(&self) -> u64 {
+        self.plan.lock().probes
+    }
+
+    /// Plans what happens to the next probe that has nothing planned.
+    pub fn on_next_probe(&self, fault: ProbeFault) {
+        let mut plan = self.plan.lock();
+        let mut nth = plan.probes + 1;
+        while plan.on_probe.contains_key(&nth) {
+            nth += 1;
+        }
+        plan.on_probe.insert(nth, fault);
     }
 
     /// From now on everything fails with this and nothing is done; `None` ends the outage.
@@ -266,8 +299,21 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
 
     fn probe(&self) -> StoreFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let outage = self.plan.lock().outage.clone();
-            match outage {
+            let planned = {
+                let mut plan = self.plan.lock();
+                plan.probes += 1;
+                let nth = plan.probes;
+                plan.on_probe.remove(&nth).or_else(|| plan.outage.clone().map(ProbeFault::Fail))
+            };
+            let failure = match planned {
+                None => None,
+                Some(ProbeFault::Fail(error)) => Some(error),
+                Some(ProbeFault::Hold(gate, error)) => {
+                    gate.pass().await;
+                    error
+                }
+            };
+            match failure {
                 Some(error) => Err(error),
                 None => self.inner.probe().await,
             }
