@@ -62,9 +62,9 @@ async fn kill(faults: &Faults, instance: usize, name: &str, how: &str) {
             let what = if how == "panic" { panicked } else { stopped };
             faults.struck(from, Struck::Actor, what, format!("{name} of instance {instance}"));
         }
-        // It went to rest, or its instance died just now.
+        // It went to rest, it is dead already, or its instance is.
         Some((404, _)) if name.starts_with("queue:") => {}
-        None => {}
+        Some((503, _)) | None => {}
         Some(other) => faults.complain(format!("{name} of instance {instance} cannot be killed: {other:?}")),
     }
 }
