@@ -12,6 +12,8 @@ mod looking;
 mod putting_off;
 mod reading;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use crate::coordinator::Coordinator;
 use crate::events::EventHub;
