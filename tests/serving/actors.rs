@@ -125,7 +125,11 @@ async fn a_storm_is_told_by_readyz_and_ends() {
     }
     let ready = client.get("/readyz").await;
     assert_eq!((ready.status, &ready.body["phase"]), (503, &json!("hold_only")), "{}", ready.text);
-    assert!(ready.body["reason"].as_str().is_some_and(|reason| reason.contains("event_hub")), "{}", ready.text);
+    assert!(
+        ready.body["reason"].as_str().is_some_and(|reason| reason.contains("event_hub")),
+        "{}",
+        ready.text
+    );
     assert_eq!(actor(&client, "event_hub").await["unstable"], true);
     // What is held can be given back all the same.
     assert_eq!(client.release(&held).await.status, 200);
@@ -166,7 +170,10 @@ async fn a_quarantined_resource_is_told_and_spares_the_others() {
     assert!(["1", "2"].contains(&refused.header("retry-after")), "{}", refused.header("retry-after"));
     assert!(refused.text.contains(id.as_str().unwrap()), "{}", refused.text);
     let listed = client.get("/api/v1/actors").await.body;
-    assert_eq!((&listed["quarantined"][0]["resource"], &listed["quarantined"][0]["deaths"]), (&id, &json!(4)));
+    assert_eq!(
+        (&listed["quarantined"][0]["resource"], &listed["quarantined"][0]["deaths"]),
+        (&id, &json!(4))
+    );
     assert!(listed["quarantined"][0]["key"].as_str().is_some_and(|key| key.contains("bad")), "{listed}");
     assert_eq!(client.metric("atlantis_enhanced_locking_resources_quarantined").await, Some(1.0));
     assert_eq!(client.renew(&other, "1h").await.status, 200);
