@@ -59,6 +59,8 @@ mod shared;
 pub mod statistics;
 mod supervision;
 mod system;
+#[cfg(test)]
+mod testing;
 mod tunables;
 pub mod view;
 
