@@ -23,6 +23,17 @@
 //! What happens to messages of a dead actor: the channels of the waiting clients close, and
 //! [`Locks`] sends their commands to the successor, marked as retried; the core recognises by nonce
 //! what was carried out already. State is never lost with an actor: it is a cache of the store.
+//!
+//! Who sees to it that an actor that died has a successor, and what follows when too many die, is not
+//! an actor but a value outside of them all (`supervision`):
+//!
+//! | who died | who notices | what follows |
+//! | --- | --- | --- |
+//! | a queue actor | the clients whose channels closed | the coordinator makes another one for their commands |
+//! | one that must be there | its own task, whoever sends to it, the watchdog | it is made again at once |
+//! | more of a kind than its budget allows | supervision | nothing is granted until it is calm; made again once a second |
+//! | one resource's actor, by panics | supervision | requests for it are refused for a while |
+//! | a queue actor, three times at the same command | [`Locks`] | that command is answered |
 
 mod admission;
 pub mod answer;
@@ -48,6 +59,8 @@ mod shared;
 pub mod statistics;
 mod supervision;
 mod system;
+#[cfg(test)]
+mod testing;
 mod tunables;
 pub mod view;
 

@@ -34,6 +34,7 @@ mod testing;
 
 pub use ask_arg::AskArgs;
 pub use commands::acquire::AcquireArgs;
+pub use commands::actors::ActorsArgs;
 pub use commands::force_release::ForceReleaseArgs;
 pub use commands::instances::InstancesArgs;
 pub use commands::list::ListArgs;
@@ -110,6 +111,8 @@ pub enum ClientCommand {
     Status(StatusArgs),
     /// List the instances that serve the same locks.
     Instances(InstancesArgs),
+    /// Show how the actors inside the server do.
+    Actors(ActorsArgs),
     /// Hold a lock while a command runs.
     Run(RunArgs),
     /// Release everything of a pull request and cancel its tickets.
@@ -191,6 +194,7 @@ async fn dispatch(ctx: &Context, command: &ClientCommand) -> u8 {
         ClientCommand::Wait(args) => commands::wait::run(ctx, args, None).await,
         ClientCommand::Status(args) => commands::status::run(ctx, args).await,
         ClientCommand::Instances(args) => commands::instances::run(ctx, args).await,
+        ClientCommand::Actors(args) => commands::actors::run(ctx, args).await,
         ClientCommand::UnlockPull(args) => commands::unlock_pull::run(ctx, args).await,
         ClientCommand::ForceRelease(args) => commands::force_release::run(ctx, args).await,
         ClientCommand::Run(args) => return run::run(ctx, args, None).await,

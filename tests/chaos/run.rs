@@ -1,6 +1,6 @@
 //! A whole run: rounds of faults, each followed by calm and judged on its own.
 
-use super::checker::{Findings, Violation, check, counts, greatest_tokens};
+use super::checker::{Violation, check, counts, greatest_tokens};
 use super::closing::close;
 use super::dice::Dice;
 use super::fattening::fatten;
@@ -142,8 +142,9 @@ pub(super) async fn attempt(plan: &Plan) -> (Tally, Failure, Vec<Violation>) {
     loop {
         let (history, complaints) = one_round(plan, &setting, round, &mut tally, &tokens).await;
         let (grants, handoffs) = counts(&history);
-        let Findings { mut violations, checks } = check(&history);
-        tally.round(&history, grants, handoffs, checks);
+        let findings = check(&history);
+        tally.round(&history, grants, handoffs, &findings);
+        let mut violations = findings.violations;
         violations.extend(complaints.into_iter().map(Violation::of_service));
         round += 1;
         if !violations.is_empty() || begun.elapsed() >= plan.run_for {

@@ -1,5 +1,6 @@
 //! What a run did, in numbers: a run in which nothing happens proves nothing.
 
+use super::checker::Findings;
 use super::faults::Outcome;
 use super::history::{Answer, At, History, Op, Struck};
 use std::collections::BTreeMap;
@@ -14,8 +15,8 @@ pub(super) struct Tally {
     pub(super) grants: usize,
     /// Those that came out of a queue.
     pub(super) handoffs: usize,
-    /// How many things were compared with a promise.
-    pub(super) checks: usize,
+    /// How many things were compared with each promise.
+    pub(super) checks: BTreeMap<&'static str, usize>,
     pub(super) actor_kills: usize,
     /// kill -9.
     pub(super) instance_kills: usize,
@@ -28,12 +29,14 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn round(&mut self, history: &History, grants: usize, handoffs: usize, checks: usize) {
+    pub(super) fn round(&mut self, history: &History, grants: usize, handoffs: usize, findings: &Findings) {
         self.rounds += 1;
         self.operations += history.ops.len();
         self.grants += grants;
         self.handoffs += handoffs;
-        self.checks += checks;
+        for (promise, count) in &findings.checks {
+            *self.checks.entry(promise).or_default() += count;
+        }
         for fault in &history.faults {
             match fault.struck {
                 Struck::Actor => self.actor_kills += 1,
@@ -77,7 +80,7 @@ impl Tally {
             self.handoffs,
             self.actor_kills,
             self.instance_kills,
-            self.checks,
+            self.checks.values().sum::<usize>(),
             self.longest_outage.as_secs_f64()
         )
     }
@@ -89,7 +92,7 @@ impl fmt::Display for Tally {
         writeln!(f, "operations        {}", self.operations)?;
         writeln!(f, "grants            {}", self.grants)?;
         writeln!(f, "handoffs          {}", self.handoffs)?;
-        writeln!(f, "checks            {}", self.checks)?;
+        writeln!(f, "checks            {}", self.checks.values().sum::<usize>())?;
         writeln!(f, "actor kills       {}", self.actor_kills)?;
         writeln!(f, "instance kills    {}", self.instance_kills)?;
         let longest = self.longest_recovery.as_secs_f64();
@@ -97,6 +100,10 @@ impl fmt::Display for Tally {
         writeln!(f, "longest recovery  {longest:.3}s after: {after}")?;
         let outage = self.longest_outage.as_secs_f64();
         writeln!(f, "longest outage    {outage:.3}s without any grant")?;
+        writeln!(f, "checks by promise")?;
+        for (promise, count) in &self.checks {
+            writeln!(f, "  {count:>7}  {promise}")?;
+        }
         writeln!(f, "faults")?;
         for ((_, fault), count) in &self.faults {
             writeln!(f, "  {count:>7}  {fault}")?;

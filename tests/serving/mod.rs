@@ -1,5 +1,6 @@
 //! The server as a process: its directory, its settings, its end.
 
+mod actors;
 mod backups;
 mod deployment;
 mod directory;

@@ -6,6 +6,8 @@
 
 mod actor;
 mod gate;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use actor::BreakerActor;
 pub use gate::BreakerStatus;

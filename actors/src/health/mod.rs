@@ -16,6 +16,8 @@ mod judge;
 mod pace;
 mod state;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub use history::{PROBES_KEPT, Probe};
 pub use judge::{BackendState, Health};

@@ -32,7 +32,7 @@ impl HealthActor {
     fn probe(&mut self, ctx: &mut Context<Self>) {
         let shared = Arc::clone(&self.shared);
         let probe = async move {
-            let (outcome, elapsed) = probe(&shared).await;
+            let (outcome, elapsed) = probe(&shared, PROBE_MAX).await;
             let told = tell_breaker(&shared, &outcome).await;
             // The breaker waits for more of them.
             let at_once = outcome.is_ok() && told == Some(State::HalfOpen);
@@ -72,10 +72,10 @@ impl HealthActor {
     }
 }
 
-/// Probes the store once, with all that must be known before it is used again.
-async fn probe(shared: &Shared) -> (Result<(), StoreError>, Duration) {
+/// Probes the store once, with all that must be known before it is used again, for at most so long.
+pub(super) async fn probe(shared: &Shared, max: Duration) -> (Result<(), StoreError>, Duration) {
     let begun = Instant::now();
-    let outcome = tokio::time::timeout(PROBE_MAX, async {
+    let outcome = tokio::time::timeout(max, async {
         let outcome = shared.store.probe().await;
         let elapsed = begun.elapsed();
         if outcome.is_ok()
@@ -88,7 +88,7 @@ async fn probe(shared: &Shared) -> (Result<(), StoreError>, Duration) {
         (outcome, elapsed)
     });
     outcome.await.unwrap_or_else(|_| {
-        let error = StoreError::Unavailable(format!("no answer to a probe within {PROBE_MAX:?}"));
+        let error = StoreError::Unavailable(format!("no answer to a probe within {max:?}"));
         (Err(error), begun.elapsed())
     })
 }

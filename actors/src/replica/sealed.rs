@@ -33,3 +33,33 @@ impl Sealed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::options::Options;
+    use crate::replica::all;
+    use crate::service::{Hindrance, Phase};
+    use crate::testing::Bench;
+
+    #[test]
+    fn it_hinders_from_the_last_sealing_to_the_first_opening() {
+        Bench::run(Options::default(), |bench| async move {
+            let shared = &bench.shared;
+            let hinders = || shared.service.status().is_hindered_by(Hindrance::Sealed);
+            for partition in all() {
+                assert!(!hinders());
+                shared.replica.change(partition, |state| state.sealed = Some(Default::default()));
+                // Another step of the same sealing.
+                shared.replica.change(partition, |state| state.sealed = Some(Default::default()));
+            }
+            assert!(hinders());
+            assert_eq!(shared.service.status().phase, Phase::Sealed);
+            for partition in all() {
+                shared.replica.change(partition, |state| state.sealed = None);
+                assert!(!hinders());
+            }
+            assert_eq!(shared.service.status().phase, Phase::Granting);
+            bench
+        });
+    }
+}

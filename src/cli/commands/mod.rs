@@ -1,6 +1,7 @@
 //! The client commands, one per file. Each says what it did on stdout and returns its exit code.
 
 pub(crate) mod acquire;
+pub(crate) mod actors;
 pub(crate) mod force_release;
 pub(crate) mod instances;
 pub(crate) mod list;

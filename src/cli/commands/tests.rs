@@ -409,6 +409,90 @@ async fn instances_are_listed_and_the_one_that_answers_is_marked() {
 }
 
 #[tokio::test]
+async fn actors_are_listed_with_what_is_refused() {
+    let play = |quarantined: Value| {
+        move |_: usize, _: &Asked| {
+            let actor = |name: &str, alive: bool, restarts: u64, died: Value| {
+                json!({"name": name, "kind": "reaper", "alive": alive, "restarts": restarts,
+                    "last_death": died, "unstable": !alive})
+            };
+            let actors = [
+                actor("reaper", true, 0, json!(null)),
+                actor("health", false, 7, json!("2026-01-01T00:00:00.000Z")),
+            ];
+            Play::Reply(200, json!({"actors": actors, "queue_actors": 3, "quarantined": quarantined}))
+        }
+    };
+    let (code, stage, server) = on("lockkeeper actors", Format::Table, play(json!([]))).await;
+    let out = stage.out.text();
+    let rows: Vec<&str> = out.lines().collect();
+    assert!(code == 0 && rows.len() == 3 && server.asked()[0].is("GET", "/api/v1/actors"), "{out}");
+    assert!(rows[1].starts_with("reaper ") && rows[1].contains("alive") && !rows[1].contains("ago"), "{out}");
+    assert!(
+        rows[2].contains("dead, unstable") && rows[2].contains("ago") && rows[2].contains(" 7 "),
+        "{out}"
+    );
+    let one = json!([{"resource": "00ff", "key": "acme/infra/p/default/", "until": "2126-01-01T00:00:00.000Z", "deaths": 11}]);
+    let (_, stage, _) = on("lockkeeper actors", Format::Table, play(one.clone())).await;
+    let out = stage.out.text();
+    assert!(out.contains("00ff") && out.contains("acme/infra/p/default/") && out.contains(" in "), "{out}");
+    let (_, stage, _) = on("lockkeeper actors", Format::Json, play(one.clone())).await;
+    assert_eq!(serde_json::from_str::<Value>(&stage.out.text()).unwrap()["quarantined"], one);
+    assert_eq!(on("lockkeeper actors", Format::Name, play(json!([]))).await.1.out.text(), "reaper\nhealth\n");
+}
+
+#[tokio::test]
+async fn settings_are_shown_with_what_waits_for_a_restart() {
+    let play = |_: usize, _: &Asked| {
+        let setting = |name: &str, value: Value, restart: bool, pending: Value| {
+            json!({"name": name, "value": value, "default": 0, "source": "default", "restart": restart,
+                "pending": pending, "allowed": "0 to 9"})
+        };
+        let settings = [
+            setting("rate-limit.global", json!(5), false, json!(null)),
+            setting("listen", json!("a"), true, json!("b")),
+            setting("redis.url", json!([]), true, json!(null)),
+        ];
+        Play::Reply(200, json!({ "settings": settings }))
+    };
+    let (code, stage, server) = on("lockkeeper config get", Format::Table, play).await;
+    let out = stage.out.text();
+    let rows: Vec<&str> = out.lines().collect();
+    assert!(code == 0 && rows.len() == 4 && server.asked()[0].is("GET", "/api/v1/config"), "{out}");
+    assert!(rows[1].contains(" 5 ") && rows[1].ends_with("while running"), "{out}");
+    assert!(rows[2].contains("a (b after a restart)") && rows[2].ends_with("at a restart"), "{out}");
+    assert!(rows[3].contains(" [] "), "{out}");
+    let (_, stage, server) = on("lockkeeper config get rate-limit", Format::Name, play).await;
+    assert_eq!(stage.out.text(), "rate-limit.global\nlisten\nredis.url\n");
+    assert_eq!(server.asked()[0].target, "/api/v1/config?name=rate-limit");
+}
+
+#[tokio::test]
+async fn settings_are_changed_together_and_for_a_reason() {
+    let line = "lockkeeper config set rate-limit.global=5 enabled=false --reason busy";
+    let play = |_: usize, _: &Asked| {
+        let changed = [json!({"name": "enabled", "from": true, "to": false})];
+        Play::Reply(200, json!({"changed": changed, "scope": "this instance only"}))
+    };
+    let (code, stage, server) = on(line, Format::Table, play).await;
+    let asked = &server.asked()[0];
+    assert!(code == 0 && asked.is("PATCH", "/api/v1/config"));
+    assert_eq!(
+        asked.body,
+        json!({"changes": {"rate-limit.global": "5", "enabled": "false"}, "reason": "busy"})
+    );
+    assert!(stage.out.text().contains("enabled") && stage.err.text().contains("this instance only"));
+    // Nothing was different.
+    let play = |_: usize, _: &Asked| Play::Reply(200, json!({"changed": [], "scope": "x"}));
+    let (code, stage, _) = on(line, Format::Table, play).await;
+    assert!(code == 0 && stage.out.text().is_empty() && stage.err.text().contains("nothing changed"));
+    // The same name twice would be one of them by chance.
+    let twice = "lockkeeper config set enabled=true enabled=false --reason r";
+    let (code, stage, server) = on(twice, Format::Table, play).await;
+    assert!(code == 2 && server.asked().is_empty() && stage.err.text().contains("second time"));
+}
+
+#[tokio::test]
 async fn unlock_pull_is_not_repeated_blindly() {
     let line = "lockkeeper unlock-pull --repo acme/infra 42";
     let (code, _, server) = on(line, Format::Table, |_, _| Play::Drop).await;

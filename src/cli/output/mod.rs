@@ -1,11 +1,13 @@
 //! How answers are printed: one file per kind of thing, one for columns, one for human times.
 
+mod actors;
 mod human;
 mod instances;
 mod lock;
 mod queue;
 mod table;
 
+pub(crate) use actors::actors_table;
 pub(crate) use human::{ago, count, field, span};
 pub(crate) use instances::instances_table;
 pub(crate) use lock::{held_by, locks_table, ticket_table};

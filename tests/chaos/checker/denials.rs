@@ -18,7 +18,7 @@ pub(super) fn denied(op: &Op) -> bool {
 pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     for (owner, ids) in &facts.ids {
         let Some(sendings) = facts.asks.get(owner) else { continue };
-        found.checked(1);
+        found.checked("denials", 1);
         let shown = ids.iter().filter_map(|id| facts.entries.get(id)).flat_map(|entry| &entry.shown);
         let Some((op, lock)) = shown.min_by_key(|(op, _)| op.answered) else { continue };
         let Some(taken) = sendings.iter().position(|op| !denied(op)) else {

@@ -12,7 +12,7 @@ const REMEMBERED: At = 540 * 1_000_000;
 
 pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     for op in &facts.history.ops {
-        found.checked(1);
+        found.checked("answers", 1);
         if let Some(what) = unexpected(op) {
             let about: Vec<&str> =
                 op.call.subject().into_iter().chain(op.call.owner()).map(|n| &**n).collect();
@@ -20,9 +20,11 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
         }
         if let Answer::Refused { status: 404 | 410, code, .. } = &op.answer
             && let Some((id, entry)) = facts.subject(op)
-            && let Some(what) = wrongly_gone(facts, op, entry, code)
         {
-            found.push(Violation::new("nothing lost", op, &[id], format!("{what}: {op}")));
+            found.checked("nothing lost", 1);
+            if let Some(what) = wrongly_gone(facts, op, entry, code) {
+                found.push(Violation::new("nothing lost", op, &[id], format!("{what}: {op}")));
+            }
         }
     }
     for (id, entry) in &facts.entries {
@@ -127,7 +129,7 @@ fn held_for_sure(facts: &Facts<'_>, entry: &Entry<'_>, op: &Op) -> At {
 
 /// Once its end was acknowledged, nothing shows it again, and nobody gives another reason.
 fn came_back(facts: &Facts<'_>, id: &str, entry: &Entry<'_>, found: &mut Findings) {
-    found.checked(entry.ended.len());
+    found.checked("nothing lost", entry.ended.len());
     for (end, reason) in &entry.ended {
         let later = |op: &&&Op| op.invoked >= end.answered && survives(facts.history, end, op.answered);
         if let Some(op) = entry.alive.iter().chain(&entry.queued).find(later) {

@@ -64,7 +64,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     }
     for (resource, mut lives) in lives {
         lives.sort_by_key(|life| life.from);
-        found.checked(lives.len());
+        found.checked("exclusion", lives.len());
         let mut present: Vec<Life<'_>> = Vec::new();
         for life in lives {
             present.retain(|other| other.to > life.from);

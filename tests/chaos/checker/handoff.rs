@@ -57,7 +57,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
         if facts.history.was_limited(op, Limit::SwitchedOff) {
             continue;
         }
-        found.checked(1);
+        found.checked("handoff", 1);
         let passed = queues.get(&**resource).into_iter().flatten().find(|waiting| {
             waiting.from <= op.invoked && waiting.to >= op.answered && waiting.priority >= least
         });

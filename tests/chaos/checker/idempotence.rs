@@ -25,7 +25,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
         }
     }
     for (owner, ids) in &facts.ids {
-        found.checked(1);
+        found.checked("idempotence", 1);
         made_once(facts, owner, ids, found);
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
             continue;
         }
         let Some(greatest) = greatest(facts, entry, op) else { continue };
-        found.checked(1);
+        found.checked("leases", 1);
         let later = match lease {
             Lease::Hold => greatest != At::MAX,
             Lease::Until(at) => *at > greatest,

@@ -13,14 +13,14 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     for op in &facts.history.ops {
         let limited = |limit| facts.history.is_limited(op, limit);
         if limited(Limit::CutOff) {
-            found.checked(1);
+            found.checked("limits", 1);
             if rests_on_the_store(op) {
                 let what = format!("it cannot ask its store and says: {op}");
                 found.push(violation(op, what));
             }
         }
         if limited(Limit::SwitchedOff) {
-            found.checked(1);
+            found.checked("limits", 1);
             if is_a_grant(facts, op) {
                 let what = format!("it was told to grant nothing: {op}");
                 found.push(violation(op, what));

@@ -11,7 +11,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     let lists = facts.history.ops.iter().filter(|op| matches!(op.call, Call::ListStored));
     for op in lists {
         let Answer::Listed(locks) = &op.answer else { continue };
-        found.checked(1);
+        found.checked("lists", 1);
         let shown: HashSet<&str> = locks.iter().map(|lock| &*lock.id).collect();
         shows_what_ended(facts, op, &shown, found);
         lacks_what_lives(facts, op, &shown, found);

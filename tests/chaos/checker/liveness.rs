@@ -10,7 +10,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
     let Some(calm) = history.calm_since else { return };
     let due = calm + history.bounds.calm_bound;
     for op in history.ops.iter().filter(|op| op.invoked >= due) {
-        found.checked(1);
+        found.checked("liveness", 1);
         let late = |what: &str| {
             format!("{what} {:.3}s after the last fault: {op}", (op.invoked - calm) as f64 / 1e6)
         };

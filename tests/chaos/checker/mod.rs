@@ -22,6 +22,7 @@ mod tokens;
 
 use super::history::{History, Op};
 use facts::Facts;
+use std::collections::BTreeMap;
 
 pub(super) use tokens::greatest as greatest_tokens;
 
@@ -53,8 +54,8 @@ impl Violation {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) violations: Vec<Violation>,
-    /// How many things were compared with a promise: a checker that looks at nothing proves nothing.
-    pub(super) checks: usize,
+    /// How many things were compared with each promise: a checker that looks at nothing proves nothing.
+    pub(super) checks: BTreeMap<&'static str, usize>,
 }
 
 impl Findings {
@@ -62,8 +63,8 @@ impl Findings {
         self.violations.push(violation);
     }
 
-    fn checked(&mut self, count: usize) {
-        self.checks += count;
+    fn checked(&mut self, promise: &'static str, count: usize) {
+        *self.checks.entry(promise).or_default() += count;
     }
 }
 

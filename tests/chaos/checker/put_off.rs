@@ -24,7 +24,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
                 && !may_be_touched(facts, entry, op)
         });
         let Some(accepted) = accepted else { continue };
-        found.checked(1);
+        found.checked("put off", 1);
         if matches!(show.answer, Answer::Lock(_)) {
             let what = format!("the release of {id} was accepted ({accepted}) and never carried out: {show}");
             found.push(Violation::new("put off", show, &[id], what));

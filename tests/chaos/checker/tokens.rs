@@ -39,7 +39,7 @@ pub(super) fn check(facts: &Facts<'_>, found: &mut Findings) {
         }
     }
     for (resource, mut grants) in grants {
-        found.checked(grants.len());
+        found.checked("tokens", grants.len());
         twice(resource, &grants, found);
         // In the order of their beginnings, each is compared with the greatest of those that had
         // ended before it began.

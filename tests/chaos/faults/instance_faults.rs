@@ -304,7 +304,9 @@ async fn switch(faults: &Faults, instance: usize, by_file: bool, enabled: bool) 
         (off != enabled).then_some(())
     });
     let done = done.await;
-    done.ok_or_else(|| format!("instance {instance}, by file {by_file}, enabled {enabled}: {said:?}, {state:?}"))
+    done.ok_or_else(|| {
+        format!("instance {instance}, by file {by_file}, enabled {enabled}: {said:?}, {state:?}")
+    })
 }
 
 /// Points inside of an instance and what can happen at them.
