@@ -46,8 +46,9 @@ pub(crate) fn happened(failure: &Failure, code: &str) -> bool {
 
 /// Prints the answer to a release, and who got the lock next.
 pub(super) fn print_released(ctx: &Context, answer: &Value) -> CommandResult {
-    let lock = &answer["released"];
-    if answer["status"] == "pending" {
+    let pending = answer["status"] == "pending";
+    let lock = if pending { &answer["lock"] } else { &answer["released"] };
+    if pending {
         ctx.console.say("the store is away: the release was noted and will be carried out when it is back");
     } else {
         ctx.console.say("released");
