@@ -332,13 +332,13 @@ impl From<statistics::Totals> for EventTotals {
 pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<HttpResponse, Problem> {
     no_query(&req)?;
     let locks = door.locks.clone();
-    let (counts, now) = beside(locks.view().len(), move || {
+    let (counts, as_of) = beside(locks.view().len(), move || {
         let mut counts = Counts::default();
         let now = locks.now();
         for document in locks.view().documents(None) {
             counts.add(&document, now);
         }
-        (counts, now)
+        (counts, locks.as_of(now))
     })
     .await?;
     let log = door.locks.events();
@@ -371,7 +371,7 @@ pub(super) async fn stats(req: HttpRequest, door: web::Data<Door>) -> Result<Htt
         },
         totals: statistics.totals.into(),
         last_event: log.id(log.last()).to_string(),
-        as_of: Instant(now),
+        as_of: Instant(as_of),
     })
 }
 

@@ -22,7 +22,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// What every instance logs once when it finds partitions sealed.
-pub(super) const SEALED: &str = "the store may have lost data";
+pub(super) const SEALED: &str = "the store may have lost data: nothing is granted";
 /// What it logs when the last of them is open.
 pub(super) const OPENED: &str = "all partitions of the store are open";
 

@@ -156,7 +156,7 @@ async fn carry(locks: &Locks, pending: &Pending) -> bool {
         key = accepted.resource.key(),
         owner = %owner,
         outcome = JournalOutcome::WORDS[outcome as usize],
-        "a release that was accepted while the store was away"
+        "a release that was accepted while the store was away was carried out"
     );
     if !locks.shared().journal.done(entry).await {
         tracing::warn!(lock = %entry, "that a release was carried out could not be noted; it is carried out again");

@@ -93,7 +93,7 @@ impl Locks {
         .try_buffer_unordered(CATCH_UPS_MAX)
         .try_collect::<()>()
         .await
-        .map_err(Failure::from)
+        .map_err(|error| self.told(partition, Failure::from(error), None))
     }
 
     /// How the view of a shared store stands; `None` on a store of this process's own.
@@ -106,9 +106,21 @@ impl Locks {
     #[must_use]
     pub fn as_of(&self, now: Timestamp) -> Timestamp {
         match self.replica() {
-            None => now,
+            None => self.trusted_until(now),
             Some(ReplicaStatus { age: Some(age), .. }) => now - span(age),
             Some(ReplicaStatus { age: None, .. }) => Timestamp::ZERO,
+        }
+    }
+
+    /// Until when a store of this process's own is known to have been well: what was decided then is
+    /// in the view.
+    fn trusted_until(&self, now: Timestamp) -> Timestamp {
+        let status = self.shared().service.status();
+        let away = status.hindered.iter().filter(|hindered| hindered.by.concerns_store());
+        match away.map(|hindered| hindered.since).min() {
+            None => now,
+            // It was found out at most that much later.
+            Some(since) => since - span(self.shared().options.health_interval),
         }
     }
 

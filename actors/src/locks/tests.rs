@@ -339,7 +339,8 @@ fn what_is_pending_outlives_the_instance() {
     let store = EmbeddedStore::open(EmbeddedOptions::new(directory.path().join("store"))).unwrap();
     actix_rt::System::new().block_on(async {
         let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
-        let start = async || System::start(Arc::clone(&faulty) as _, options(directory.path())).await.unwrap();
+        let start =
+            async || System::start(Arc::clone(&faulty) as _, options(directory.path())).await.unwrap();
         let system = start().await;
         let asked = request("a", "one", Duration::ZERO);
         let resource = asked.resource.id();
