@@ -8,8 +8,11 @@ mod disk_full;
 mod draining;
 mod load_balancer;
 mod logs;
+mod overload;
 mod restarts;
+mod live_settings;
 mod settings;
+mod switches;
 
 use crate::support::{DEADLINE, lockkeeper, serve_command};
 use std::path::Path;
