@@ -93,7 +93,8 @@ impl Application {
             .map_err(|cause| StartError::Audit { path: audit_path.display().to_string(), cause })?;
         let incarnation = incarnation(&instance, store.store().now());
         let presence = settings::presence(settings, &instance, &incarnation, address, &host_name);
-        let options = Options { presence, switched_off, ..settings::actors(settings, &instance, incarnation) };
+        let options =
+            Options { presence, switched_off, ..settings::actors(settings, &instance, incarnation) };
         let actors = System::start(store.store(), options).await?;
 
         let params = HttpParams {
@@ -106,15 +107,7 @@ impl Application {
         let workers = settings::or_cores(settings.http.workers);
         let server = serving::listen(listener, &door, settings, workers)
             .map_err(|cause| StartError::Listen { address, cause })?;
-        Ok(Self {
-            server,
-            door,
-            actors,
-            store,
-            address,
-            drain_timeout: settings.drain_timeout,
-            exporter,
-        })
+        Ok(Self { server, door, actors, store, address, drain_timeout: settings.drain_timeout, exporter })
     }
 
     /// The address it listens on.
@@ -133,12 +126,8 @@ impl Application {
         // Before anyone is told that it listens: from then on a signal drains.
         let signals = Signals::listen()?;
         let reload = signal(SignalKind::hangup())?;
-        let stopping = actix_rt::spawn(stop_on_signal(
-            signals,
-            handle,
-            Arc::clone(&self.door),
-            self.drain_timeout,
-        ));
+        let stopping =
+            actix_rt::spawn(stop_on_signal(signals, handle, Arc::clone(&self.door), self.drain_timeout));
         let reloading = actix_rt::spawn(reload_on_signal(reload, Arc::clone(&self.door)));
         tracing::info!("listening on http://{}", self.address);
         let result = self.server.await;
@@ -178,12 +167,7 @@ impl Signals {
     }
 }
 
-async fn stop_on_signal(
-    mut signals: Signals,
-    server: ServerHandle,
-    door: Arc<Door>,
-    timeout: Duration,
-) {
+async fn stop_on_signal(mut signals: Signals, server: ServerHandle, door: Arc<Door>, timeout: Duration) {
     signals.asked().await;
     let delay = door.live().in_force().loaded.settings.drain_delay;
     tracing::info!(drain_delay = ?delay, "stopping: load balancers are told");

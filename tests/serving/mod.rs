@@ -6,11 +6,11 @@ mod deployment;
 mod directory;
 mod disk_full;
 mod draining;
+mod live_settings;
 mod load_balancer;
 mod logs;
 mod overload;
 mod restarts;
-mod live_settings;
 mod settings;
 mod switches;
 
