@@ -61,6 +61,8 @@ pub struct Options {
     pub commands_max: usize,
     /// Fault points and the killing of actors may be used.
     pub chaos: bool,
+    /// Why it grants nothing from the start; `None`: it grants.
+    pub switched_off: Option<String>,
     /// What the core decides by.
     pub rules: Rules,
 }
@@ -156,6 +158,7 @@ impl Default for Options {
             journal_max: 10_000,
             commands_max: 16_384,
             chaos: false,
+            switched_off: None,
             rules: Rules::default(),
         }
     }

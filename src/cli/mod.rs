@@ -35,6 +35,7 @@ mod testing;
 pub use ask_arg::AskArgs;
 pub use commands::acquire::AcquireArgs;
 pub use commands::actors::ActorsArgs;
+pub use commands::config::{ConfigArgs, ConfigCommand, ConfigGetArgs, ConfigSetArgs};
 pub use commands::force_release::ForceReleaseArgs;
 pub use commands::instances::InstancesArgs;
 pub use commands::list::ListArgs;
@@ -113,6 +114,8 @@ pub enum ClientCommand {
     Instances(InstancesArgs),
     /// Show how the actors inside the server do.
     Actors(ActorsArgs),
+    /// Show or change the settings of a running server.
+    Config(ConfigArgs),
     /// Hold a lock while a command runs.
     Run(RunArgs),
     /// Release everything of a pull request and cancel its tickets.
@@ -195,6 +198,7 @@ async fn dispatch(ctx: &Context, command: &ClientCommand) -> u8 {
         ClientCommand::Status(args) => commands::status::run(ctx, args).await,
         ClientCommand::Instances(args) => commands::instances::run(ctx, args).await,
         ClientCommand::Actors(args) => commands::actors::run(ctx, args).await,
+        ClientCommand::Config(args) => commands::config::run(ctx, args).await,
         ClientCommand::UnlockPull(args) => commands::unlock_pull::run(ctx, args).await,
         ClientCommand::ForceRelease(args) => commands::force_release::run(ctx, args).await,
         ClientCommand::Run(args) => return run::run(ctx, args, None).await,

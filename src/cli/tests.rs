@@ -42,6 +42,8 @@ fn lines_of_the_contract_are_taken() {
         "lockkeeper status -o wide",
         "lockkeeper instances -o wide",
         "lockkeeper actors -o json",
+        "lockkeeper config get rate-limit -o json",
+        "lockkeeper config set rate-limit.global=5 enabled=false --reason why",
         "lockkeeper unlock-pull --repo a/b 42 --acquired-before 2026-01-01T00:00:00Z",
         "lockkeeper force-release L --reason why",
         "lockkeeper run a/b:x:y --wait 10m --priority high --ttl 2m --kill-after 5s -- make -j2 --server x",

@@ -24,7 +24,7 @@ fn add(folder: &Path, text: &mut String) {
             }
         } else if name.ends_with(".rs") && name != "tests.rs" {
             let whole = std::fs::read_to_string(&path).unwrap();
-            let program = whole.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let program = whole.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
             text.push_str(&joined(program));
         }
     }

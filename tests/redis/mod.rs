@@ -17,6 +17,7 @@ mod presence;
 mod restart;
 mod stopped;
 mod story;
+mod switched_off;
 mod vanished;
 
 pub(crate) use ground::open_all;

@@ -6,10 +6,13 @@ mod deployment;
 mod directory;
 mod disk_full;
 mod draining;
+mod live_settings;
 mod load_balancer;
 mod logs;
+mod overload;
 mod restarts;
 mod settings;
+mod switches;
 
 use crate::support::{DEADLINE, lockkeeper, serve_command};
 use std::path::Path;

@@ -146,10 +146,12 @@ async fn what_this_build_lacks_is_refused_by_name() {
         (&["--set", "redis.read-preference=slave"], "granted twice"),
         (&["--set", "redis.retry-on-failure=true"], "under the same nonce"),
         (&["--set", "redis.lock-ttl=1h"], "default-ttl"),
-        (&["--chaos"], "later version"),
-        (&["--set", "breaker.failures=5"], "breaker"),
+        (&["--set", "fallback-enabled=true"], "later version"),
+        (&["--set", "auto-tuning.enabled=true"], "cannot be relied on"),
+        (&["--chaos", "--listen", "0.0.0.0:0"], "kill actors"),
+        (&["--set", "rate-limit.burst=5"], "has no meaning without a rate"),
         (&["--set", "deadlock-timeout=1s"], "deadlock"),
-        (&["--set", "rate-limits.enabled=true"], "rate"),
+        (&["--set", "rate-limits.enabled=true"], "did you mean"),
     ] {
         let mut line = vec!["serve", "--check"];
         line.extend(flags);

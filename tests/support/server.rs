@@ -33,6 +33,14 @@ impl TestServer {
         Self::launch(data_dir.to_path_buf(), flags.iter().map(ToString::to_string).collect(), None)
     }
 
+    /// A server with these variables in its environment.
+    pub(crate) fn start_with(variables: &[(&str, &str)], flags: &[&str]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let path = directory.path().join("data");
+        let flags = flags.iter().map(ToString::to_string).collect();
+        Starting::spawn_with(variables, path, flags, Some(directory)).listens()
+    }
+
     /// A server whose address stays the same over [`Self::restart`]s.
     pub(crate) fn start_at_a_fixed_address() -> Self {
         Self::start(&["--listen", &fixed_address()])
@@ -99,6 +107,12 @@ impl TestServer {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// SIGHUP, without waiting.
+    pub(crate) fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Waits until it has ended, while other tasks go on.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
@@ -155,7 +169,18 @@ pub(crate) struct Starting {
 
 impl Starting {
     fn spawn(data_dir: PathBuf, flags: Vec<String>, owned: Option<Arc<tempfile::TempDir>>) -> Self {
-        let mut child = serve_command(&data_dir, &flags).stderr(Stdio::piped()).spawn().unwrap();
+        Self::spawn_with(&[], data_dir, flags, owned)
+    }
+
+    fn spawn_with(
+        variables: &[(&str, &str)],
+        data_dir: PathBuf,
+        flags: Vec<String>,
+        owned: Option<Arc<tempfile::TempDir>>,
+    ) -> Self {
+        let mut command = serve_command(&data_dir, &flags);
+        command.envs(variables.iter().copied());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = std::sync::mpsc::channel();

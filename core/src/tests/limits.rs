@@ -11,7 +11,14 @@ fn crowded() -> (Room, Vec<Arc<Ticket>>) {
     let mut room = Room::new();
     room.lock(&ask("holder").hold());
     let rules = Rules::default();
-    let ctx = Context { now: START, opened_at: START, retried: false, granting: true, rules: &rules, presence: &Nobody };
+    let ctx = Context {
+        now: START,
+        opened_at: START,
+        retried: false,
+        granting: true,
+        rules: &rules,
+        presence: &Nobody,
+    };
     let mut tickets = Vec::with_capacity(MANY);
     for number in 0..MANY {
         let priority = Priority::ALL[number % 4];
@@ -55,7 +62,14 @@ fn a_change_in_a_long_queue_writes_a_handful_of_fields() {
     let (mut room, tickets) = crowded();
     let nonce = room.nonce();
     let cancel = Command::Cancel(crate::command::Cancel { seq: tickets[777].seq, nonce });
-    let ctx = Context { now: START, opened_at: START, retried: false, granting: true, rules: &room.rules, presence: &Nobody };
+    let ctx = Context {
+        now: START,
+        opened_at: START,
+        retried: false,
+        granting: true,
+        rules: &room.rules,
+        presence: &Nobody,
+    };
     room.document.apply(&cancel, &ctx).unwrap();
     let (delta, _) = room.document.finish(0).unwrap();
     assert_eq!(delta.fields.len(), 2, "the ticket goes, what became of it comes");

@@ -73,6 +73,11 @@ impl Call {
         Self { body: Some(body), ..Self::new(Method::POST, path) }
     }
 
+    /// A change of what is there.
+    pub(crate) fn patch(path: &[&str], body: Value) -> Self {
+        Self { body: Some(body), ..Self::new(Method::PATCH, path) }
+    }
+
     /// A removal.
     pub(crate) fn delete(path: &[&str]) -> Self {
         Self::new(Method::DELETE, path)

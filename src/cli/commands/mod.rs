@@ -2,6 +2,7 @@
 
 pub(crate) mod acquire;
 pub(crate) mod actors;
+pub(crate) mod config;
 pub(crate) mod force_release;
 pub(crate) mod instances;
 pub(crate) mod list;

@@ -5,6 +5,7 @@ mod human;
 mod instances;
 mod lock;
 mod queue;
+mod settings;
 mod table;
 
 pub(crate) use actors::actors_table;
@@ -12,6 +13,7 @@ pub(crate) use human::{ago, count, field, span};
 pub(crate) use instances::instances_table;
 pub(crate) use lock::{held_by, locks_table, ticket_table};
 pub(crate) use queue::{queue_detail, queues_table};
+pub(crate) use settings::{changes_table, settings_table};
 pub(crate) use table::Table;
 
 use super::context::Console;
