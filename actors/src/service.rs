@@ -208,8 +208,9 @@ impl Service {
         let releases = self.releases.load(Ordering::Acquire);
         if releases > 0 && !(was_trusted && trusted) {
             // In the same step: nothing is granted between the store's return and the releases.
-            let reason =
-                format!("{releases} releases that were accepted while the store was away come first");
+            let reason = format!(
+                "releases that were accepted while the store was away come first ({releases} pending)"
+            );
             match state.hindered.get_mut(&Hindrance::Journal) {
                 Some((_, known)) => *known = reason,
                 None => drop(state.hindered.insert(Hindrance::Journal, (now, reason))),
