@@ -23,6 +23,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Answers of at most so many bytes count as sent once they are made: the library buffers them.
 const BUFFERED_MAX_BYTES: u64 = 64 * 1024;
+/// The library's own timer goes by a clock that ticks twice a second.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +138,8 @@ pub struct Connection {
     /// How many requests there had been when the present head began.
     begun_before: u64,
     send: Deadline,
+    /// The client closed its side.
+    left: bool,
     told: bool,
 }
 
@@ -153,6 +157,7 @@ impl Connection {
             head: Deadline::new(patience.head),
             begun_before: 0,
             send: Deadline::new(patience.send),
+            left: false,
             told: false,
         }
     }
@@ -210,7 +215,9 @@ impl AsyncRead for Connection {
                 if begun != this.begun_before {
                     this.head.met();
                 }
-                if buf.filled().len() > before && this.progress.open.get() == 0 {
+                let came = buf.filled().len() > before;
+                this.left |= !came;
+                if came && this.progress.open.get() == 0 {
                     this.begun_before = begun;
                     this.head.begin();
                 }
@@ -244,8 +251,9 @@ impl AsyncWrite for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // The library answers 408 by itself when no request came at all.
-        if self.progress.begun.get() == 0 && self.accepted.elapsed() >= self.head.limit {
+        // The library answers 408 by itself when the first request does not come.
+        let late = self.accepted.elapsed() + CLOCK_STEP >= self.head.limit;
+        if late && self.progress.begun.get() == 0 && !self.left {
             self.cut_off("header");
         }
     }

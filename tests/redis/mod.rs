@@ -3,6 +3,7 @@
 //! walks through one named case; what chance finds is the matter of `chaos`.
 
 mod between;
+mod cut_off;
 mod emptied;
 mod events;
 mod failover;
