@@ -123,7 +123,7 @@ pub struct Breaker {
     failed_probes: u32,
     /// Probes in a row that were good, while it is half-open.
     good_probes: u32,
-    /// A probe failed since it opened.
+    /// The latest probe before it opened failed, or one since.
     seen_away: bool,
     window: Window,
 }
@@ -155,8 +155,8 @@ impl Breaker {
         };
         let from = std::mem::replace(&mut self.state, to);
         self.since = self.now;
+        self.seen_away = to == State::Open && (input == Input::ProbeFailed || self.failed_probes > 0);
         (self.faults, self.failed_probes, self.good_probes) = (0, 0, 0);
-        self.seen_away = from == State::HalfOpen && to == State::Open;
         self.window.clear();
         Some(Transition { from, to, cause })
     }

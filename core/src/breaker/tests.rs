@@ -155,6 +155,26 @@ fn a_store_that_was_seen_to_be_away_and_to_be_back_is_not_waited_for() {
 }
 
 #[test]
+fn what_probes_found_before_it_opened_counts() {
+    play(
+        SETTINGS,
+        &[(0, ProbeFailed, Closed), (1, ProbeFailed, Closed), (2, ProbeFailed, Open), (3, ProbeOk, HalfOpen)],
+    );
+    play(SETTINGS, &[(0, ProbeFailed, Closed), (1, Fault, Closed), (2, Fault, Open), (3, ProbeOk, HalfOpen)]);
+    play(
+        SETTINGS,
+        &[
+            (0, ProbeFailed, Closed),
+            (1, ProbeOk, Closed),
+            (2, Fault, Closed),
+            (2, Fault, Closed),
+            (2, Fault, Open),
+            (3, ProbeOk, Open),
+        ],
+    );
+}
+
+#[test]
 fn a_good_probe_tells_it_of_time_that_nobody_told_it_of() {
     play(SETTINGS, &[(0, Fault, Closed), (0, Fault, Closed), (0, Fault, Open), (5000, ProbeOk, HalfOpen)]);
 }
@@ -191,10 +211,18 @@ proptest! {
     fn calls_pass_again_only_after_enough_good_probes(settings in settings(), story in inputs()) {
         let mut breaker = Breaker::new(settings);
         let (mut now, mut good, mut open_since, mut away) = (0, 0, None, false);
+        // The latest that a probe said of the store, while it was not contradicted by a call.
+        let mut bad = false;
         for (input, later) in story {
             now += later;
             let before = breaker.state();
             let changed = breaker.on(input, ms(now));
+            bad = match input {
+                ProbeFailed => true,
+                ProbeOk => false,
+                Successes(1..) if before == Closed => false,
+                _ => bad,
+            };
             prop_assert_eq!(breaker.passes(), breaker.state() == Closed);
             prop_assert_eq!(changed.map_or(before, |it| it.to), breaker.state());
             if before != Closed {
@@ -205,7 +233,7 @@ proptest! {
                 None => {}
                 Some((_, Open)) => {
                     prop_assert!(matches!(input, Fault | ProbeFailed));
-                    (good, open_since, away) = (0, Some(now), input == ProbeFailed && before == HalfOpen);
+                    (good, open_since, away) = (0, Some(now), bad);
                 }
                 Some((Open, HalfOpen)) => {
                     let waited = ms(now - open_since.unwrap()) >= settings.open_for;
