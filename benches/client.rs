@@ -48,6 +48,22 @@ impl Client {
         }
     }
 
+    /// As [`Client::send`]; `None` when the server goes away.
+    pub(crate) async fn try_send(&mut self, method: &str, path: &str, body: &str) -> Option<u16> {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n");
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        self.stream.write_all(request.as_bytes()).await.ok()?;
+        self.buffer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.buffer).await.ok()? == 0 {
+                return None;
+            }
+            if let Some((status, _)) = parse(&self.buffer) {
+                return Some(status);
+            }
+        }
+    }
+
     /// Acquires a lock that is free.
     pub(crate) async fn acquire(&mut self, path: &str, owner: &str) -> Grant {
         let body = format!(

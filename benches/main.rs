@@ -1,5 +1,5 @@
 //! Figures, printed as a table: `cargo bench`. Names given as arguments choose sections:
-//! `cargo bench -- core http redis handoff memory startup`.
+//! `cargo bench -- core http redis handoff memory startup idle_polls actor_kill instance_kill outage`.
 //!
 //! What depends on the machine is given as a ratio to `redis-benchmark` on the same machine in the
 //! same run. Servers are started and stopped by process id, on free ports, in temporary directories.
@@ -8,6 +8,8 @@ mod client;
 mod core_ops;
 mod handoff;
 mod http_load;
+mod idle_polls;
+mod kills;
 mod memory;
 mod redis;
 mod server;
@@ -37,6 +39,18 @@ fn main() {
     }
     if wanted("startup") {
         runtime.block_on(startup::run());
+    }
+    if wanted("idle_polls") {
+        runtime.block_on(idle_polls::run());
+    }
+    if wanted("actor_kill") {
+        runtime.block_on(kills::actor());
+    }
+    if wanted("instance_kill") {
+        runtime.block_on(kills::instance());
+    }
+    if wanted("outage") {
+        runtime.block_on(kills::outage());
     }
     if chosen.iter().any(|choice| choice == "soak") {
         runtime.block_on(soak::run());

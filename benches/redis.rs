@@ -31,33 +31,28 @@ pub(crate) struct Calls {
 pub(crate) struct Redis {
     child: Child,
     port: u16,
-    _directory: tempfile::TempDir,
+    persistence: Persistence,
+    directory: tempfile::TempDir,
 }
 
 impl Redis {
     /// `None` when redis-server is not installed.
     pub(crate) fn start(persistence: Persistence) -> Option<Self> {
         let directory = tempfile::tempdir().ok()?;
-        let (append, sync) = match persistence {
-            Persistence::None => ("no", "no"),
-            Persistence::EverySecond => ("yes", "everysec"),
-            Persistence::Always => ("yes", "always"),
-        };
         let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", append])
-            .args(["--appendfsync", sync, "--dir"])
-            .arg(directory.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .ok()?;
-        let redis = Self { child, port, _directory: directory };
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(std::time::Instant::now() < deadline, "redis-server does not listen");
-            std::thread::yield_now();
-        }
-        Some(redis)
+        let child = launch(persistence, port, directory.path())?;
+        Some(Self { child, port, persistence, directory })
+    }
+
+    /// kill -9.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// The same again, with what it had written.
+    pub(crate) fn start_again(&mut self) {
+        self.child = launch(self.persistence, self.port, self.directory.path()).expect("redis-server");
     }
 
     pub(crate) fn url(&self) -> String {
@@ -94,6 +89,17 @@ impl Redis {
         calls
     }
 
+    /// Memory that its data takes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "info", "memory"])
+            .output()
+            .expect("redis-cli runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let used = text.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+        used.unwrap_or_else(|| panic!("redis-cli printed {text}"))
+    }
+
     /// Operations per second of `SET key value NX` over distinct keys.
     pub(crate) fn set_nx_per_second(&self, connections: usize, operations: usize) -> f64 {
         let output = Command::new("redis-benchmark")
@@ -115,6 +121,28 @@ impl Redis {
             .and_then(|number| number.trim_matches('"').parse().ok())
             .unwrap_or_else(|| panic!("redis-benchmark printed {text}"))
     }
+}
+
+/// Starts it and waits until it listens.
+fn launch(persistence: Persistence, port: u16, directory: &std::path::Path) -> Option<Child> {
+    let (append, sync) = match persistence {
+        Persistence::None => ("no", "no"),
+        Persistence::EverySecond => ("yes", "everysec"),
+        Persistence::Always => ("yes", "always"),
+    };
+    let child = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", append])
+        .args(["--appendfsync", sync, "--dir"])
+        .arg(directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .ok()?;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(std::time::Instant::now() < deadline, "redis-server does not listen");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    Some(child)
 }
 
 impl Drop for Redis {

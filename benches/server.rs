@@ -22,13 +22,25 @@ impl Server {
         Self::start_with(data_dir, &["--store", "redis", "--redis-url", redis])
     }
 
+    /// A server whose actors may be killed, as often as one likes.
+    pub(crate) fn start_for_chaos(data_dir: &Path) -> Self {
+        let file = data_dir.join("lockkeeper.yaml");
+        let settings = "supervision: {max-deaths: 100000, max-deaths-per-resource: 100000}\n";
+        std::fs::write(&file, settings).expect("a file");
+        Self::start_with(&data_dir.join("data"), &["--chaos", "--config", &file.display().to_string()])
+    }
+
     fn start_with(data_dir: &Path, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lockkeeper"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(more)
             // So that a bench need not wait for long; without meaning on a store of its own.
-            .envs(more.iter().take(1).map(|_| ("LOCKKEEPER_SETTLE_WINDOW", "3100ms")))
+            .envs(
+                more.iter()
+                    .filter(|flag| **flag == "--redis-url")
+                    .map(|_| ("LOCKKEEPER_SETTLE_WINDOW", "3100ms")),
+            )
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -48,6 +60,15 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") * 1024
+    }
+
+    /// Processor time used so far, by the system's clock of a hundredth of a second.
+    pub(crate) fn cpu_time(&self) -> std::time::Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a process");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks =
+            |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok()).expect("a number");
+        std::time::Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
     pub(crate) fn kill(self) {}

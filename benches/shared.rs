@@ -23,7 +23,7 @@ pub(crate) async fn run() {
     hot().await;
 }
 
-async fn ready(redis: &Redis) -> Server {
+pub(crate) async fn ready(redis: &Redis) -> Server {
     let directory = tempfile::tempdir().expect("a directory").keep();
     let server = Server::start_on(&directory, &redis.url());
     let mut client = Client::connect(server.address).await;
