@@ -121,7 +121,7 @@ async fn all_or_nothing() {
     .await;
     is_problem(&refused, 400, "invalid_request");
     // What has no form of a value comes first, and alone.
-    assert_eq!(refused.fields(), ["changes.log-level", "changes.enabled"]);
+    assert_eq!(refused.fields(), ["changes.enabled", "changes.log-level"]);
     let refused = patch(
         &client,
         json!({"http.max-wait": "2m", "enabeld": true, "listen": "127.0.0.1:1", "rate-limit.global": 5,

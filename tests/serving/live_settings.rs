@@ -102,11 +102,15 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_logged() {
 
 #[tokio::test]
 async fn the_log_level_changes_at_once() {
-    let running = Running::start("log-level: error\n");
-    assert!(running.server.log().iter().all(|line| !line.contains(" INFO ")));
-    // It says where it listens at a level that the test needs.
-    running.reload("log-level: debug\n");
-    running.logs(" DEBUG ").await;
+    let running = Running::start("");
+    running.reload("log-level: error\n");
+    eventually("silence", async || (running.setting("log-level").await["value"] == "error").then_some(()))
+        .await;
+    let change = json!({"changes": {"health.interval": "3s"}, "reason": "unheard"});
+    assert_eq!(running.client.send("PATCH", "/api/v1/config", Some(&change)).await.status, 200);
+    running.reload("log-level: info\n");
+    running.logs("the settings were read again").await;
+    assert!(running.server.log().iter().all(|line| !line.contains("unheard")), "{:?}", running.server.log());
 }
 
 #[tokio::test]
