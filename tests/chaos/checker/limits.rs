@@ -57,7 +57,13 @@ fn rests_on_the_store(op: &Op) -> bool {
 /// Something was granted to answer it, and not before.
 fn is_a_grant(facts: &Facts<'_>, op: &Op) -> bool {
     match (&op.call, &op.answer) {
-        (_, Answer::Released { granted_to: Some(_), .. }) => true,
+        (_, Answer::Released { lock, granted_to: Some(_) }) => {
+            // An earlier sending may have ended it, at any instance; the same is told again.
+            let enders = facts.entries.get(&*lock.id).map_or(&[][..], |entry| &entry.enders);
+            let may_have =
+                |other: &&Op| other.invoked < op.answered && !std::ptr::eq(*other, op) && !denied(other);
+            !enders.iter().any(|other| may_have(other))
+        }
         (Call::Acquire { ask, .. }, Answer::Acquired { reentrant: false, .. }) => {
             // An earlier sending may have led to it, at any instance.
             let sendings = facts.asks.get(&*ask.owner).map_or(&[][..], Vec::as_slice);

@@ -70,6 +70,10 @@ fn an_instance_that_is_switched_off_hands_nothing_on() {
     let story = || queue().poll(210..220, "B", queued("B", "b"));
     let next = Some(lock("B", "b", 2, 1000));
     let release = lock("A", "a", 1, 60_000);
+    let keyed = Call::Release { id: "A".into(), token: 1, key: Some("k".into()) };
+    let released = Answer::Released { lock: release.clone(), granted_to: next.clone() };
+    // What was carried out elsewhere before is told again.
+    queue().op_at(1, 110..120, keyed.clone(), Answer::Lost("vanished")).op(120..150, keyed, released).holds();
     queue().release(120..150, release.clone(), next).breaks("limits", "told to grant nothing");
     // The ticket keeps its place: that nobody is next is in order, as long as it lasts.
     story().release(120..150, release.clone(), None).holds();
