@@ -2,6 +2,7 @@
 
 use super::connection::Progress;
 use super::problem::Problem;
+use super::quiet::Quiet;
 use super::{Door, routes::Pattern};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,6 +16,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Instant;
 use tracing::Instrument;
 
@@ -126,10 +128,15 @@ fn note(error: &Error, status: StatusCode, id: &RequestId, method: &str, route: 
     };
     if code == super::problem::INTERNAL.word {
         tracing::error!(request_id, method, route, status, code, detail, "{message}");
+    } else if let Some(left_out) = QUIET.speaks(code, Instant::now()) {
+        tracing::warn!(request_id, method, route, status, code, detail, left_out, "{message}");
     } else {
-        tracing::warn!(request_id, method, route, status, code, detail, "{message}");
+        tracing::debug!(request_id, method, route, status, code, detail, "{message}");
     }
 }
+
+/// While the store is away every request fails, of every client.
+static QUIET: LazyLock<Quiet> = LazyLock::new(Quiet::default);
 
 fn said(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);

@@ -29,6 +29,7 @@ mod places;
 mod problem;
 mod query;
 mod queues;
+mod quiet;
 mod rates;
 mod readiness;
 mod repeats;

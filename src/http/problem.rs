@@ -88,7 +88,7 @@ codes! {
         "nothing was acknowledged; report it with the X-Request-Id of this answer";
     BACKEND_UNAVAILABLE "backend_unavailable" 503 true "The store cannot be used"
         "nothing was changed; try again after Retry-After. /readyz tells when locks can be granted again";
-    SHUTTING_DOWN "shutting_down" 503 true "The server is shutting down"
+    SHUTTING_DOWN "shutting_down" 503 true "This instance gives no new grants"
         "nothing was granted; try again after Retry-After, or ask another instance. Tickets and locks stay";
     OVERLOADED "overloaded" 503 true "The server is overloaded"
         "nothing was granted; try again after Retry-After, with growing pauses";
