@@ -229,7 +229,9 @@ pub const OTHER_NAMES: &[(&str, Successor)] = &[
     ("atlantis_enhanced_deadlocks_detected_total", Successor::None("comes with deadlock detection")),
     (
         "atlantis_enhanced_redis_connections_active",
-        Successor::None("there is no pool: all calls share the `redis.pool-size` connections, which stay open"),
+        Successor::None(
+            "there is no pool: all calls share the `redis.pool-size` connections, which stay open",
+        ),
     ),
     ("atlantis_enhanced_fallback_events_total", Successor::None("comes with the fallback to a second store")),
     (
@@ -242,14 +244,20 @@ pub const OTHER_NAMES: &[(&str, Successor)] = &[
     ("atlantis_enhanced_locking_priority_queue_inversion_ratio", Successor::None("comes later")),
     (
         "atlantis_enhanced_locking_redis_cpu_percent",
-        Successor::None("Redis tells seconds, not percent: use `redis_exporter`'s `rate(redis_cpu_sys_seconds_total[5m])`"),
+        Successor::None(
+            "Redis tells seconds, not percent: use `redis_exporter`'s `rate(redis_cpu_sys_seconds_total[5m])`",
+        ),
     ),
     (
         "atlantis_enhanced_locking_redis_pool_active_connections",
-        Successor::None("there is no pool: all calls share the `redis.pool-size` connections, which stay open"),
+        Successor::None(
+            "there is no pool: all calls share the `redis.pool-size` connections, which stay open",
+        ),
     ),
     (
         "atlantis_enhanced_locking_redis_pool_max_connections",
-        Successor::None("there is no pool: all calls share the `redis.pool-size` connections, which stay open"),
+        Successor::None(
+            "there is no pool: all calls share the `redis.pool-size` connections, which stay open",
+        ),
     ),
 ];

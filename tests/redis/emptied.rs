@@ -67,7 +67,8 @@ async fn a_new_redis_is_sealed_for_the_settle_window() {
     one.logs(SEALED, 1).await;
     is_problem(&one.acquire("p", "holder", json!({})).await, 503, "backend_unavailable");
     // Until the first probe of Redis has ended, it is not the sealing that keeps it from granting.
-    eventually("the phase", async || (one.get("/readyz").await.body["phase"] == "sealed").then_some(())).await;
+    eventually("the phase", async || (one.get("/readyz").await.body["phase"] == "sealed").then_some(()))
+        .await;
     one.logs(OPENED, 1).await;
     one.lock("p", "holder", json!({})).await;
     assert_eq!(one.logged(SEALED), 1);

@@ -7,6 +7,7 @@ use super::super::output::{Table, ago, field, instances_table, line, pretty};
 use clap::Args;
 use reqwest::Url;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Flags of `status`.
 #[derive(Args, Clone, Debug, Default)]
@@ -62,11 +63,24 @@ async fn hear_more(ctx: &Context, server: &Url, entry: &mut Map<String, Value>) 
     if warnings && let Ok((_, health)) = ctx.client.ask(server, &Call::get(&["api", "locks", "health"])).await
     {
         entry.insert("warnings".into(), health["warnings"].clone());
+        // Servers of before there was a breaker do not tell these.
+        for name in ["state", "circuit_state", "reasons"] {
+            if let Some(told) = health.get(name) {
+                entry.insert(name.into(), told.clone());
+            }
+        }
     }
 }
 
+/// The texts under this name of all servers, each once.
+fn all_of(servers: &[Value], name: &str) -> BTreeSet<String> {
+    let texts = |server: &Value| server[name].as_array().cloned().unwrap_or_default();
+    servers.iter().flat_map(texts).map(|text| field(&text, "")).collect()
+}
+
 fn draw(servers: &[Value]) -> String {
-    let mut table = Table::new(&["SERVER", "PHASE", "CAN GRANT", "SINCE", "VERSION", "REASON"]);
+    let mut table =
+        Table::new(&["SERVER", "PHASE", "CAN GRANT", "SINCE", "STORE", "BREAKER", "VERSION", "REASON"]);
     for server in servers {
         let ready = &server["ready"];
         let can_grant = match ready["can_grant"].as_bool() {
@@ -85,15 +99,16 @@ fn draw(servers: &[Value]) -> String {
             phase,
             can_grant.into(),
             ago(&ready["since"]),
+            field(server, "/state"),
+            field(server, "/circuit_state").replace('_', "-"),
             field(server, "/version/version"),
             reason,
         ]);
     }
     let mut text = table.render();
-    let warned = |server: &Value| server["warnings"].as_array().cloned().unwrap_or_default();
-    let mut warnings: Vec<String> = servers.iter().flat_map(warned).map(|text| field(&text, "")).collect();
-    warnings.sort_unstable();
-    warnings.dedup();
+    // Why a store is not healthy; what its servers warn of is most often part of that.
+    let mut warnings = all_of(servers, "reasons");
+    warnings.extend(all_of(servers, "warnings"));
     if !warnings.is_empty() {
         let mut table = Table::new(&["WARNING"]);
         warnings.into_iter().for_each(|warning| table.row(vec![warning]));

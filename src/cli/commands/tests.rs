@@ -365,7 +365,11 @@ async fn status_asks_every_server_and_fails_when_none_can_grant() {
             }
             "/version" => Play::Reply(200, json!({"version": "9.9.9", "features": []})),
             "/api/v1/instances" => Play::Reply(200, json!({"instances": [{"id": "one"}, {"id": "two"}]})),
-            "/api/locks/health" => Play::Reply(200, json!({"warnings": ["persistence is off"]})),
+            "/api/locks/health" => Play::Reply(
+                200,
+                json!({"warnings": ["persistence is off"], "state": "degraded", "circuit_state": "half_open",
+                    "reasons": ["persistence is off", "the last probe took 1s"]}),
+            ),
             _ => Play::Reply(200, json!({"totals": {"locks_held": 3}, "resources": []})),
         }
     };
@@ -375,7 +379,11 @@ async fn status_asks_every_server_and_fails_when_none_can_grant() {
         code == 0 && out.contains("granting") && out.contains("9.9.9") && out.contains("locks held"),
         "{out}"
     );
-    assert!(out.contains("WARNING\npersistence is off\n") && out.contains("\ntwo "), "{out}");
+    assert!(out.contains("degraded") && out.contains("half-open"), "{out}");
+    assert!(
+        out.contains("WARNING\npersistence is off\nthe last probe took 1s\n") && out.contains("\ntwo "),
+        "{out}"
+    );
     let (code, stage, _bad) = on("lockkeeper status", Format::Table, play(false)).await;
     let out = stage.out.text();
     assert!(code == 1 && out.contains("r; a") && !out.contains("INSTANCE"), "{out}");
