@@ -1,7 +1,7 @@
 //! Health, status, version, metrics.
 
 use super::TestServer;
-use crate::support::{eventually, has_members, is_time, members};
+use crate::support::{eventually, has_members, is_time};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

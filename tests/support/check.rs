@@ -3,14 +3,6 @@
 use super::Reply;
 use serde_json::Value;
 
-/// The names of an object's members, sorted.
-pub(crate) fn members(value: &Value) -> Vec<&str> {
-    let mut names: Vec<&str> =
-        value.as_object().unwrap_or_else(|| panic!("{value}")).keys().map(String::as_str).collect();
-    names.sort_unstable();
-    names
-}
-
 /// The object has these members; others may stand beside them.
 pub(crate) fn has_members(value: &Value, names: &[&str]) {
     let object = value.as_object().unwrap_or_else(|| panic!("not an object: {value}"));

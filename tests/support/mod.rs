@@ -9,7 +9,7 @@ mod instances;
 mod raw;
 mod server;
 
-pub(crate) use check::{has_members, is_problem, is_time, members, millis_of};
+pub(crate) use check::{has_members, is_problem, is_time, millis_of};
 pub(crate) use cli::{Cli, finish};
 pub(crate) use client::{Client, Reply, acquire_body};
 pub(crate) use disk::SmallDisk;

@@ -90,8 +90,18 @@ fn turned(shared: &Shared, transition: Transition, kept: &mut Kept) {
                 options.open_for
             );
             metrics().breaker(store, BreakerState::Open);
-            tracing::warn!(store, cause, fault, "the circuit breaker opened: the store is left alone");
-            shared.log.append(now, [Occurrence::BreakerOpened(reason.clone())]);
+            if kept.trials == 0 {
+                tracing::warn!(store, cause, fault, "the circuit breaker opened: the store is left alone");
+                shared.log.append(now, [Occurrence::BreakerOpened(reason.clone())]);
+            } else {
+                tracing::debug!(
+                    store,
+                    cause,
+                    fault,
+                    trials = kept.trials,
+                    "the circuit breaker opened again"
+                );
+            }
             shared.service.hinder(Hindrance::Breaker, reason.clone(), now);
             kept.reason = Some(reason);
         }
@@ -101,13 +111,18 @@ fn turned(shared: &Shared, transition: Transition, kept: &mut Kept) {
                 options.successes
             );
             metrics().breaker(store, BreakerState::HalfOpen);
-            tracing::info!(store, cause, "the circuit breaker is half-open: probes decide");
-            shared.log.append(now, [Occurrence::BreakerHalfOpen]);
+            kept.trials = kept.trials.saturating_add(1);
+            if kept.trials == 1 {
+                tracing::info!(store, cause, "the circuit breaker is half-open: probes decide");
+                shared.log.append(now, [Occurrence::BreakerHalfOpen]);
+            } else {
+                tracing::debug!(store, cause, trials = kept.trials, "the circuit breaker is half-open again");
+            }
             shared.service.hinder(Hindrance::Breaker, reason.clone(), now);
             kept.reason = Some(reason);
         }
         State::Closed => {
-            (kept.reason, kept.last_fault) = (None, None);
+            (kept.reason, kept.last_fault, kept.trials) = (None, None, 0);
             metrics().breaker(store, BreakerState::Closed);
             tracing::info!(store, cause, "the circuit breaker closed");
             // Clients could not show that they are there while the store was left alone.

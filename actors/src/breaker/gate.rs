@@ -56,6 +56,8 @@ pub(super) struct Kept {
     pub(super) reason: Option<String>,
     /// What the store failed with last.
     pub(super) last_fault: Option<String>,
+    /// How often it was half-open since it was closed. An outage of hours is told once.
+    pub(super) trials: u32,
 }
 
 /// Whether calls of the store pass.
@@ -87,7 +89,7 @@ impl BreakerGate {
             begun: Instant::now(),
             turn: AtomicU64::new(0),
             successes: AtomicU64::new(0),
-            kept: Mutex::new(Kept { breaker, since: now, reason: None, last_fault: None }),
+            kept: Mutex::new(Kept { breaker, since: now, reason: None, last_fault: None, trials: 0 }),
             actor: OnceLock::new(),
         }
     }

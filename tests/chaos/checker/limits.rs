@@ -62,7 +62,7 @@ fn is_a_grant(facts: &Facts<'_>, op: &Op) -> bool {
             let enders = facts.entries.get(&*lock.id).map_or(&[][..], |entry| &entry.enders);
             let may_have =
                 |other: &&Op| other.invoked < op.answered && !std::ptr::eq(*other, op) && !denied(other);
-            !enders.iter().any(|other| may_have(other))
+            !enders.iter().any(may_have)
         }
         (Call::Acquire { ask, .. }, Answer::Acquired { reentrant: false, .. }) => {
             // An earlier sending may have led to it, at any instance.
