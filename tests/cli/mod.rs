@@ -2,6 +2,7 @@
 
 mod atlantis;
 mod commands;
+mod hold_only;
 mod run;
 mod run_loss;
 mod waits;

@@ -162,7 +162,15 @@ fn compare_with_the_documentation(exported: &BTreeMap<String, (bool, String, boo
     // What has no labels that come with their first event is there from the start.
     let absent: BTreeSet<_> =
         documented.keys().filter(|name| !exported.contains_key(**name)).copied().collect();
-    let late = ["_failed_total", "actor_restarts_total", "mailbox_full_total"];
+    let late = [
+        "_failed_total",
+        "actor_restarts_total",
+        "actors_unstable",
+        "limit_refused_total",
+        "mailbox_full_total",
+        "probe_failures_total",
+        "slow_clients_total",
+    ];
     for name in absent {
         assert!(late.iter().any(|end| name.ends_with(end)), "{name} is documented and not exported");
     }

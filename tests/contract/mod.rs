@@ -11,6 +11,7 @@ mod config;
 mod conventions;
 mod events;
 mod health;
+mod hold_only;
 mod leases;
 mod limits;
 mod lists;

@@ -73,3 +73,35 @@ async fn a_new_redis_is_sealed_for_the_settle_window() {
     one.lock("p", "holder", json!({})).await;
     assert_eq!(one.logged(SEALED), 1);
 }
+
+/// A grant that only a dead instance knew: what is written back is from before it. Whoever hears of
+/// that before the partition is opened must still give no token that was given.
+#[tokio::test]
+async fn what_was_heard_before_the_opening_gives_no_token_a_second_time() {
+    let ground = Ground::start().await;
+    let settings = ["settle-window=3s"];
+    let mut one = ground.instance_with("one", &settings).await;
+    let other = ground.instance_with("other", &settings).await;
+    ground.followed_by(2).await;
+    let first = one.lock("p", "first", json!({"ttl": "1h"})).await;
+    other.sees(&first).await;
+    other.pause();
+    // Nor does what was sent to it meanwhile wait for it.
+    ground.redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    ground.followed_by(1).await;
+    assert_eq!(one.release(&first).await.status, 200);
+    let forgotten = one.lock("p", "second", json!({"ttl": "1h"})).await;
+    ground.redis.kill9();
+    one = one.restart();
+    ground.redis.restart();
+    one.logs(SEALED, 1).await;
+    ground.followed_by(1).await;
+    other.resume();
+    for instance in [&one, &other] {
+        instance.opened_again(1).await;
+    }
+    is_problem(&one.show(&forgotten).await, 410, "lost");
+    assert_eq!(one.release(&first).await.status, 200);
+    let third = one.lock("p", "third", json!({})).await;
+    assert!(third["fencing_token"].as_u64() > forgotten["fencing_token"].as_u64(), "{third} after {forgotten}");
+}

@@ -14,6 +14,7 @@ mod ground;
 mod hints;
 mod joining;
 mod late;
+mod outage;
 mod presence;
 mod restart;
 mod stopped;

@@ -364,7 +364,11 @@ impl<C: Client> Engine<C> {
                     return Step::Idle;
                 }
                 Copy::Absent { floor } => Err((*floor).max(around.known.floor)),
-                Copy::Present(document) => Ok((**document).clone()),
+                Copy::Present(document) => {
+                    let mut document = (**document).clone();
+                    document.raise_floor(around.known.floor);
+                    Ok(document)
+                }
             };
             if let Some(commit) = self.apply_batch(work, around) {
                 return Step::Commit(Box::new(commit));

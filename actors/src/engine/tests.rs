@@ -928,3 +928,16 @@ fn what_a_commit_of_unknown_outcome_made_for_a_client_that_went_is_undone() {
         assert_eq!(desk.owners().len(), usize::from(request));
     }
 }
+
+#[test]
+fn a_copy_from_before_an_opening_gives_no_token_below_its_floor() {
+    let mut desk = Desk::open();
+    desk.engine = Engine::new(resource().id(), None).shared();
+    let first = desk.held();
+    desk.release(&first);
+    desk.run();
+    // What the store lost is not in the copy; the floor of the opening is above all that was.
+    desk.known = Known { generation: 5, floor: first.token + 1000 };
+    let next = desk.held();
+    assert!(next.token >= desk.known.floor, "{} is below {}", next.token, desk.known.floor);
+}

@@ -13,7 +13,7 @@ use lockkeeper_core::{
     Command, EntryId, EventKind, Lock, Mode, Owner, Priority, Refusal, Reply, ResourceInput, Standing, Ticket,
 };
 use lockkeeper_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use lockkeeper_store::faulty::{Fault, FaultyStore};
+use lockkeeper_store::faulty::{Fault, FaultyStore, Gate, ProbeFault};
 use std::path::Path;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -363,6 +363,86 @@ fn what_is_pending_outlives_the_instance() {
         system.stop();
     });
     store.close();
+}
+
+/// The store would answer, but is not believed: what it says is not waited for, and nothing reaches it.
+#[test]
+fn a_store_that_is_not_trusted_is_not_asked() {
+    run(async |bench| {
+        let (entry, lock) = bench.lock("a", "one").await;
+        let (queued, ticket) = bench.ticket("a", "two").await;
+        let now = bench.locks().now();
+        let reasons = [Hindrance::Store, Hindrance::Breaker, Hindrance::Sealed];
+        // Probes are good, and would clear the first of them at once.
+        let gate = Gate::new();
+        bench.store.on_next_probe(ProbeFault::Hold(gate.clone(), None));
+        gate.reached().await;
+        for reason in reasons {
+            bench.shared.service.hinder(reason, "for a test", now);
+            let before = (bench.store.commits(), bench.store.loads());
+            let locks = bench.locks();
+            let renewed = locks.renew(entry, lock.token, Some(Span::from_secs(9000))).await.unwrap_err();
+            assert_eq!(is_hold_only(&renewed).lease.unwrap().expires_at, lock.expires_at, "{reason:?}");
+            is_hold_only(&locks.acquire(request("b", "one", Duration::ZERO)).await.unwrap_err());
+            is_hold_only(&locks.show(entry).await.unwrap_err());
+            assert!(matches!(locks.sight(entry).await.unwrap(), Sight::Unconfirmed(_)), "{reason:?}");
+            assert!(matches!(locks.poll(queued, Duration::ZERO).await.unwrap(), Sight::Unconfirmed(_)));
+            for seq in [lockkeeper_core::Seq(7), lock.seq] {
+                // Neither denied nor given.
+                is_hold_only(&locks.poll(EntryId { seq, ..entry }, Duration::ZERO).await.unwrap_err());
+            }
+            is_hold_only(&locks.sight(EntryId { seq: lockkeeper_core::Seq(7), ..entry }).await.unwrap_err());
+            is_hold_only(&locks.cancel(queued, 1).await.unwrap_err());
+            is_hold_only(&locks.force_release(entry, "by hand", 1).await.unwrap_err());
+            is_hold_only(&locks.release_pull("", "acme/infra", 1, None).await.unwrap_err());
+            assert_eq!((bench.store.commits(), bench.store.loads()), before, "{reason:?}");
+            bench.shared.service.clear(reason, now);
+        }
+        gate.open();
+        let shown = bench.locks().show(entry).await.unwrap();
+        assert_eq!(shown.outcome, Ok(Reply::Lock(lock)));
+        let polled = bench.locks().poll(queued, Duration::ZERO).await.unwrap();
+        assert!(
+            matches!(&polled, Sight::Confirmed(answer) if matches!(&answer.outcome,
+                Ok(Reply::Standing(Standing::Queued { ticket: seen, .. })) if seen.seq == ticket.seq)),
+            "{polled:?}"
+        );
+        bench
+    });
+}
+
+/// The store is well, and nothing is granted for another reason: who waits has no ticket, and is served
+/// as soon as it is over.
+#[test]
+fn whoever_waits_while_nothing_is_granted_has_no_ticket() {
+    run(async |bench| {
+        let (entry, lock) = bench.lock("held", "one").await;
+        let now = bench.locks().now();
+        for _ in 0..2 {
+            bench.shared.service.hinder(Hindrance::Storm, "for a test", now);
+            is_hold_only(&bench.locks().acquire(request("free", "now", Duration::ZERO)).await.unwrap_err());
+            let in_vain = bench.locks().acquire(request("free", "briefly", Duration::from_millis(30))).await;
+            is_hold_only(&in_vain.unwrap_err());
+            let parked = bench.waits(request("free", "patient", HOUR));
+            eventually("a parked client", || bench.locks().waiting_clients() == 1).await;
+            assert_eq!(bench.locks().view().len(), 1, "only what was held before");
+            // What is held is kept up all the same.
+            let renewed = bench.locks().renew(entry, lock.token, None).await.unwrap();
+            assert!(matches!(renewed.outcome, Ok(Reply::Lock(_))), "{renewed:?}");
+            bench.shared.service.clear(Hindrance::Storm, now);
+            let answer = parked.await.unwrap().unwrap();
+            let granted = lock_of(&answer);
+            assert_eq!((&*granted.intent.owner.id, granted.enqueued_at), ("patient", None));
+            let free = EntryId { resource: answer.resource.unwrap().id(), seq: granted.seq };
+            let released = bench.locks().release(free, granted.token, fresh_nonce()).await.unwrap().now().unwrap();
+            assert!(matches!(released.outcome, Ok(Reply::Released { granted_to: None, .. })), "{released:?}");
+            eventually("an empty resource", || {
+                bench.locks().view().get(free.resource).is_none_or(|document| !document.is_live())
+            })
+            .await;
+        }
+        bench
+    });
 }
 
 #[test]

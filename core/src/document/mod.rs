@@ -142,6 +142,12 @@ impl Document {
         self.floor
     }
 
+    /// The partition's floor is at least this: no token below it is given from now on. A copy that
+    /// was read before its partition was opened anew must hear of the floor of that opening.
+    pub fn raise_floor(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+    }
+
     /// The locks, oldest first.
     pub fn locks(&self) -> impl Iterator<Item = &Arc<Lock>> {
         self.locks.iter().map(|(_, lock)| lock)
