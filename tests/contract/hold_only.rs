@@ -100,7 +100,11 @@ async fn what_is_known_is_shown_as_unconfirmed_and_nothing_is_denied() {
     for list in ["/api/v1/locks", "/api/v1/tickets", "/api/v1/queues", "/api/v1/stats"] {
         let listed = client.get(list).await;
         assert_eq!(listed.status, 200, "{}", listed.text);
-        assert!(millis_of(&listed.body["as_of"]) <= millis_of(&shown.body["as_of"]), "{list}: {}", listed.text);
+        assert!(
+            millis_of(&listed.body["as_of"]) <= millis_of(&shown.body["as_of"]),
+            "{list}: {}",
+            listed.text
+        );
     }
     is_unavailable(&client.get("/api/v1/locks?consistent=true").await);
 
@@ -114,7 +118,8 @@ async fn what_is_known_is_shown_as_unconfirmed_and_nothing_is_denied() {
 async fn nothing_is_granted_renewed_or_taken_away() {
     let server = start();
     let client = server.client();
-    let lock = client.lock("a", "holder", json!({"ttl": "1h", "owner": {"id": "holder", "pull": {"num": 7}}})).await;
+    let lock =
+        client.lock("a", "holder", json!({"ttl": "1h", "owner": {"id": "holder", "pull": {"num": 7}}})).await;
     let ticket = client.queue("a", "next", json!({})).await;
     goes_away(&client).await;
     for (path, owner) in [("free", "me"), ("a", "me"), ("a", "holder")] {
@@ -131,7 +136,9 @@ async fn nothing_is_granted_renewed_or_taken_away() {
     }
     let (id, place) = (lock["id"].as_str().unwrap(), ticket["id"].as_str().unwrap());
     is_unavailable(&client.delete(&format!("/api/v1/tickets/{place}")).await);
-    is_unavailable(&client.post(&format!("/api/v1/locks/{id}/force-release"), json!({"reason": "stuck"})).await);
+    is_unavailable(
+        &client.post(&format!("/api/v1/locks/{id}/force-release"), json!({"reason": "stuck"})).await,
+    );
     let pull = json!({"namespace": "acme/infra", "pull": 7});
     is_unavailable(&client.post("/api/v1/locks/release-by-pull", pull).await);
     assert_eq!(server.audit(), "", "nothing was begun");

@@ -87,7 +87,7 @@ async fn what_was_heard_before_the_opening_gives_no_token_a_second_time() {
     other.sees(&first).await;
     other.pause();
     // Nor does what was sent to it meanwhile wait for it.
-    ground.redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    assert_eq!(ground.redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]), "2");
     ground.followed_by(1).await;
     assert_eq!(one.release(&first).await.status, 200);
     let forgotten = one.lock("p", "second", json!({"ttl": "1h"})).await;

@@ -52,7 +52,11 @@ fn hindered(ready: &Value) -> Vec<&str> {
 /// It says what hinders it, and answers at once.
 async fn tells_of_its_breaker(instance: &Instance) {
     let ready = is_away(instance).await;
-    assert_eq!((&ready["phase"], hindered(&ready)), (&json!("hold_only"), vec!["store", "breaker"]), "{ready}");
+    assert_eq!(
+        (&ready["phase"], hindered(&ready)),
+        (&json!("hold_only"), vec!["store", "breaker"]),
+        "{ready}"
+    );
     let refused = instance.acquire("p", "me", json!({})).await;
     is_problem(&refused, 503, "backend_unavailable");
     assert_eq!(refused.body["phase"], "hold_only", "{}", refused.text);
@@ -131,10 +135,7 @@ async fn a_redis_that_was_killed_is_sealed_before_its_breaker_closes() {
     ground.redis.restart();
     one.opened_again(1).await;
     let sealed = super::ground::SEALED;
-    in_order(
-        &one,
-        &[sealed, RETURN[0], RETURN[1], super::ground::OPENED, RETURN[2]],
-    );
+    in_order(&one, &[sealed, RETURN[0], RETURN[1], super::ground::OPENED, RETURN[2]]);
     assert_eq!(one.show(&held).await.body["lock"]["fencing_token"], held["fencing_token"]);
 }
 
@@ -174,7 +175,8 @@ async fn accepted_releases_outlive_the_instance() {
     assert_eq!(next["owner"]["id"], "next");
     assert!(next["fencing_token"].as_u64() > held["fencing_token"].as_u64());
     assert_eq!(one.show(&kept).await.status, 200);
-    let outcome = |what: &str| format!("atlantis_enhanced_locking_journal_outcomes_total{{outcome=\"{what}\"}}");
+    let outcome =
+        |what: &str| format!("atlantis_enhanced_locking_journal_outcomes_total{{outcome=\"{what}\"}}");
     assert_eq!(one.metric(&outcome("applied")).await, Some(1.0));
     assert_eq!(one.metric("atlantis_enhanced_locking_journal_pending").await, Some(0.0));
     // Done with: another life has nothing to do.

@@ -17,6 +17,8 @@ use lockkeeper_store::faulty::{Fault, FaultyStore, Gate, ProbeFault};
 use std::path::Path;
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// By when what ends by itself has ended, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn options(directory: &Path) -> Options {
     Options {
@@ -117,6 +119,11 @@ impl Bench {
     }
 }
 
+/// It must end by itself.
+async fn ends<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.expect("it does not end")
+}
+
 fn lock_of(answer: &Answer) -> Arc<Lock> {
     match &answer.outcome {
         Ok(Reply::Standing(Standing::Acquired { lock, .. })) => Arc::clone(lock),
@@ -146,8 +153,8 @@ fn while_the_store_is_away_what_is_held_stays_as_it_was() {
         let refused = locks.acquire(request("b", "one", Duration::ZERO)).await.unwrap_err();
         assert_eq!(is_hold_only(&refused).phase, Phase::HoldOnly);
         assert!(is_hold_only(&refused).reason.contains("cut off"), "{refused:?}");
-        let waited = locks.acquire(request("b", "one", Duration::from_millis(60))).await.unwrap_err();
-        is_hold_only(&waited);
+        let waited = ends(locks.acquire(request("b", "one", Duration::from_millis(60)))).await;
+        is_hold_only(&waited.unwrap_err());
 
         let refused = locks.renew(entry, lock.token, Some(Span::from_secs(9000))).await.unwrap_err();
         let lease = is_hold_only(&refused).lease.expect("its lease as it was");
@@ -161,7 +168,7 @@ fn while_the_store_is_away_what_is_held_stays_as_it_was() {
         let unknown = EntryId { seq: lockkeeper_core::Seq(7), ..entry };
         is_hold_only(&locks.sight(unknown).await.unwrap_err());
         is_hold_only(&locks.show(entry).await.unwrap_err());
-        match locks.poll(queued, Duration::from_millis(20)).await.unwrap() {
+        match ends(locks.poll(queued, Duration::from_millis(20))).await.unwrap() {
             Sight::Unconfirmed(seen) => assert!(
                 matches!(&seen.reply, Reply::Standing(Standing::Queued { ticket: seen, .. }) if *seen == ticket),
                 "{seen:?}"
@@ -421,8 +428,8 @@ fn whoever_waits_while_nothing_is_granted_has_no_ticket() {
         for _ in 0..2 {
             bench.shared.service.hinder(Hindrance::Storm, "for a test", now);
             is_hold_only(&bench.locks().acquire(request("free", "now", Duration::ZERO)).await.unwrap_err());
-            let in_vain = bench.locks().acquire(request("free", "briefly", Duration::from_millis(30))).await;
-            is_hold_only(&in_vain.unwrap_err());
+            let in_vain = bench.locks().acquire(request("free", "briefly", Duration::from_millis(30)));
+            is_hold_only(&ends(in_vain).await.unwrap_err());
             let parked = bench.waits(request("free", "patient", HOUR));
             eventually("a parked client", || bench.locks().waiting_clients() == 1).await;
             assert_eq!(bench.locks().view().len(), 1, "only what was held before");
@@ -434,7 +441,8 @@ fn whoever_waits_while_nothing_is_granted_has_no_ticket() {
             let granted = lock_of(&answer);
             assert_eq!((&*granted.intent.owner.id, granted.enqueued_at), ("patient", None));
             let free = EntryId { resource: answer.resource.unwrap().id(), seq: granted.seq };
-            let released = bench.locks().release(free, granted.token, fresh_nonce()).await.unwrap().now().unwrap();
+            let released =
+                bench.locks().release(free, granted.token, fresh_nonce()).await.unwrap().now().unwrap();
             assert!(matches!(released.outcome, Ok(Reply::Released { granted_to: None, .. })), "{released:?}");
             eventually("an empty resource", || {
                 bench.locks().view().get(free.resource).is_none_or(|document| !document.is_live())
