@@ -103,5 +103,8 @@ async fn what_was_heard_before_the_opening_gives_no_token_a_second_time() {
     is_problem(&one.show(&forgotten).await, 410, "lost");
     assert_eq!(one.release(&first).await.status, 200);
     let third = one.lock("p", "third", json!({})).await;
-    assert!(third["fencing_token"].as_u64() > forgotten["fencing_token"].as_u64(), "{third} after {forgotten}");
+    assert!(
+        third["fencing_token"].as_u64() > forgotten["fencing_token"].as_u64(),
+        "{third} after {forgotten}"
+    );
 }
