@@ -20,13 +20,13 @@ struct Actions {
 
 const OF_OWN_STORE: Actions = Actions {
     leaving: "wait until this server is back; locks and tickets stay",
-    store: "see to the store (disk space, permissions, the disk itself); locks are granted again as soon as it answers",
+    store: "see to the store (disk space, permissions, the disk itself); locks are granted again as soon as it is well",
     breaker: "see why calls of the store fail (GET /api/locks/health, the log); once probes of it are good, locks are granted again",
 };
 
 const OF_SHARED_STORE: Actions = Actions {
     leaving: "ask another instance, or wait until this one is back; locks and tickets stay",
-    store: "see to Redis (is it up and reached from here, does it take writes: memory, disk, enough replicas); locks are granted again as soon as it answers",
+    store: "see to Redis (is it up and reached from here, does it take writes: memory, disk, enough replicas); locks are granted again as soon as it is well",
     breaker: "see why calls of Redis fail (GET /api/locks/health, the log); once probes of it are good, locks are granted again",
 };
 

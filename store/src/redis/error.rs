@@ -48,7 +48,7 @@ pub(super) fn words(code: &str, message: &str) -> String {
         "WRONGPASS" => "it does not take this user and password: see redis.username and redis.password",
         "NOPERM" => "the user lacks a right: give it those of docs/redis-acl.md",
         "OOM" => "it is out of memory: raise its maxmemory or free some",
-        "READONLY" => "it is a read-only replica; its master is looked for",
+        "READONLY" => "it is a read-only replica, and a master is needed",
         "LOADING" => "it is loading its data: it will be ready soon",
         "MISCONF" => "it cannot save to its disk: see its log, free space",
         "NOREPLICAS" => "it has fewer replicas than its min-replicas-to-write: bring them back",
