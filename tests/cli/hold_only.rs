@@ -6,7 +6,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 fn start() -> TestServer {
-    TestServer::start(&["--chaos", "--set", "health.interval=50ms"])
+    // Whoever polls is told soon that nobody knows.
+    TestServer::start(&["--chaos", "--set", "health.interval=100ms", "--set", "http.max-wait=300ms"])
 }
 
 /// From now on its store fails everything, and that is known.

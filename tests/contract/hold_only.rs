@@ -12,7 +12,7 @@ fn start() -> TestServer {
 }
 
 fn start_with(settings: &[&str]) -> TestServer {
-    let mut flags = vec!["--chaos", "--set", "health.interval=50ms"];
+    let mut flags = vec!["--chaos", "--set", "health.interval=100ms"];
     flags.extend(settings.iter().flat_map(|setting| ["--set", *setting]));
     TestServer::start(&flags)
 }

@@ -66,6 +66,34 @@ async fn a_client_that_asks_too_often_is_refused_and_watching_is_free() {
 }
 
 #[tokio::test]
+async fn an_acquire_too_many_is_refused_and_makes_nothing() {
+    for (settings, limit) in [
+        ("rate-limit: {per-client: 1, burst: 3}\n", "rate-limit.per-client"),
+        ("rate-limit: {global: 1}\n", "rate-limit.global"),
+    ] {
+        let (server, _file) = with_settings(settings);
+        let client = server.client();
+        let (mut granted, mut refused) = (0, 0);
+        for n in 0..100 {
+            let reply = client.acquire(&format!("p{n}"), "me", json!({})).await;
+            if reply.status == 200 {
+                granted += 1;
+            } else {
+                is_refused(&reply, "rate_limited", limit, 1);
+                refused += 1;
+            }
+        }
+        assert!(granted >= 1 && refused > 50, "{granted} granted, {refused} refused");
+        let locks = eventually("a list", async || {
+            let listed = client.get("/api/v1/locks?limit=1000").await;
+            (listed.status == 200).then_some(listed.body["locks"].clone())
+        })
+        .await;
+        assert_eq!(locks.as_array().unwrap().len(), granted);
+    }
+}
+
+#[tokio::test]
 async fn behind_a_trusted_proxy_clients_are_told_apart() {
     for (settings, told_apart) in [
         ("rate-limit: {per-client: 1}\nhttp: {trusted-proxies: [127.0.0.1]}\n", true),
@@ -168,8 +196,9 @@ async fn requests_of_a_client_that_wait_are_bounded() {
     let ticket = client.queue("a", "polls", json!({})).await;
     let mut waiting = Raw::connect(server.address()).await;
     waiting.post("/api/v1/locks", &acquire_body("a", "waits", json!({"queue": true, "wait": "50s"}))).await;
-    eventually("it waits", async || {
-        (client.metric("atlantis_enhanced_locking_waiting_clients").await == Some(1.0)).then_some(())
+    // It counts as waiting before it has its ticket.
+    eventually("it waits in the queue", async || {
+        (client.queues().await[0]["tickets_total"] == json!(2)).then_some(())
     })
     .await;
     let refused = client.poll(&ticket, "1s").await;

@@ -129,6 +129,28 @@ async fn whoever_waits_is_sent_on_with_its_ticket_and_goes_on_when_it_is_on_agai
 }
 
 #[tokio::test]
+async fn what_could_have_been_granted_is_granted_though_nobody_asks() {
+    let server = TestServer::start(&["--set", "sweep-interval=1m"]);
+    let client = server.client();
+    let lock = client.lock("p", "holder", json!({})).await;
+    let ticket = client.queue("p", "next", json!({})).await;
+    let mut events = EventStream::open(&client, "", None).await;
+    switch(&client, false).await;
+    assert_eq!(client.release(&lock).await.body["granted_to"], Value::Null);
+    switch(&client, true).await;
+    // What is followed is the stream: asking would have it looked at.
+    let mut told = Vec::new();
+    while told.last().is_none_or(|kind| kind != "lock.reserved") {
+        told.push(events.next().await.kind);
+    }
+    assert_eq!(told, ["phase.changed", "lock.released", "phase.changed", "lock.reserved"]);
+    // At once, not by the sweep.
+    let overdue = client.metric("atlantis_enhanced_locking_sweep_overdue_total").await;
+    assert!(overdue.is_none_or(|overdue| overdue == 0.0), "{overdue:?}");
+    assert_eq!(client.poll(&ticket, "").await.lock()["owner"]["id"], "next");
+}
+
+#[tokio::test]
 async fn nothing_is_granted_while_it_is_off_however_leases_end() {
     let server = TestServer::start(&["--set", "sweep-interval=100ms"]);
     let client = server.client();

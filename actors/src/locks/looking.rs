@@ -57,7 +57,8 @@ impl Locks {
         let mut documents = Vec::new();
         let mut from = partition.map(|partition| ResourceId(u64::from(partition.0) << 56));
         loop {
-            let page = self.shared().store.list(from, PAGE).await?;
+            let page = self.shared().store.list(from, PAGE).await;
+            let page = page.map_err(|error| self.told(partition, Failure::from(error), None))?;
             for stored in page.documents {
                 if partition.is_some_and(|partition| stored.id.partition() != partition) {
                     return Ok(documents);
