@@ -12,6 +12,7 @@ use lockkeeper_core::command::Renew;
 use lockkeeper_core::{
     Command, EntryId, EventKind, Lock, Mode, Owner, Priority, Refusal, Reply, ResourceInput, Standing, Ticket,
 };
+use lockkeeper_store::StoreError;
 use lockkeeper_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use lockkeeper_store::faulty::{Fault, FaultyStore, Gate, ProbeFault};
 use std::path::Path;
@@ -318,6 +319,47 @@ fn what_cannot_be_kept_is_refused() {
     }
 }
 
+/// Its partition is sealed when the store is back: it waits for that, and nobody waits for it.
+#[test]
+fn a_release_of_a_sealed_partition_is_carried_out_when_that_opens() {
+    run(async |bench| {
+        let (entry, lock) = bench.lock("a", "one").await;
+        bench.away().await;
+        bench.put_off(entry, lock.token).await;
+        let seal = |sealed| {
+            bench.shared.replica.change(entry.resource.partition(), |state| state.sealed = sealed);
+        };
+        seal(Some(Default::default()));
+        bench.back();
+        bench.grants().await;
+        assert_eq!(bench.pending(), 1);
+        assert!(bench.is_held(entry).await);
+        seal(None);
+        eventually("a journal that is empty", || bench.pending() == 0).await;
+        assert!(!bench.is_held(entry).await);
+        bench
+    });
+}
+
+/// Nobody waits for ever for a release that the store, though it is well, does not take.
+#[test]
+fn a_release_that_fails_again_and_again_is_tried_on_while_locks_are_granted() {
+    run(async |bench| {
+        let (entry, lock) = bench.lock("a", "one").await;
+        bench.away().await;
+        bench.put_off(entry, lock.token).await;
+        for _ in 0..9 {
+            bench.store.on_next_commit(Fault::Refuse(StoreError::Refused("for a test".into())));
+        }
+        bench.back();
+        bench.grants().await;
+        assert_eq!(bench.pending(), 1);
+        eventually("a journal that is empty", || bench.pending() == 0).await;
+        assert!(!bench.is_held(entry).await);
+        bench
+    });
+}
+
 #[test]
 fn what_is_pending_outlives_the_journal_actor() {
     run(async |bench| {
@@ -418,6 +460,31 @@ fn a_store_that_is_not_trusted_is_not_asked() {
     });
 }
 
+/// It may have been renewed elsewhere, or be another's by now: that it is held is not said, that it
+/// ended neither.
+#[test]
+fn a_lease_that_ends_while_the_store_is_away_is_neither_shown_nor_given_back() {
+    run(async |bench| {
+        let mut asked = request("a", "one", Duration::ZERO);
+        asked.intent.ttl = Span::from_millis(300);
+        let resource = asked.resource.id();
+        let lock = lock_of(&bench.locks().acquire(asked).await.unwrap());
+        let entry = EntryId { resource, seq: lock.seq };
+        bench.away().await;
+        eventually("the end of its lease", || lock.is_over(bench.locks().now())).await;
+        let locks = bench.locks();
+        is_hold_only(&locks.release(entry, lock.token, fresh_nonce()).await.unwrap_err());
+        is_hold_only(&locks.sight(entry).await.unwrap_err());
+        let refused = locks.renew(entry, lock.token, None).await.unwrap_err();
+        assert_eq!(is_hold_only(&refused).lease.unwrap().expires_at, lock.expires_at);
+        assert_eq!(bench.pending(), 0);
+        bench.back();
+        bench.grants().await;
+        assert!(!bench.is_held(entry).await);
+        bench
+    });
+}
+
 /// The store is well, and nothing is granted for another reason: who waits has no ticket, and is served
 /// as soon as it is over.
 #[test]
@@ -479,7 +546,7 @@ fn parked_clients_are_bounded_and_let_go_when_the_server_stops() {
         let refused = bench.locks().acquire(request("b", "one", HOUR)).await.unwrap_err();
         assert!(matches!(refused, Failure::Overloaded { limit: 1, .. }), "{refused:?}");
         bench.locks().begin_drain();
-        assert_eq!(parked.await.unwrap().unwrap_err(), Failure::ShuttingDown);
+        assert_eq!(ends(parked).await.unwrap().unwrap_err(), Failure::ShuttingDown);
         bench
     });
 }
