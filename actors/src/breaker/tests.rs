@@ -178,12 +178,29 @@ fn its_own_timer_half_opens_it() {
     Bench::run(options, |bench| async move {
         // Probes are good all the time: what fails is what is asked for.
         fail_then(&bench).await;
+        let opened = bench.shared.log.read_after(0, usize::MAX).unwrap()[0].at;
         eventually("granting", || bench.shared.service.may_grant()).await;
+        // Clients could not show meanwhile that they are there: their time begins anew.
+        assert!(bench.shared.opened_at() > opened);
         let kinds = bench.events();
         assert_eq!(
             kinds,
             ["breaker.opened", "phase.changed", "breaker.half_open", "breaker.closed", "phase.changed"]
         );
+        bench
+    });
+}
+
+#[test]
+fn one_good_probe_follows_the_other_until_it_closes() {
+    let options = options();
+    let breaker =
+        BreakerOptions { open_for: Duration::from_millis(5), successes: 9, ..options.breaker.unwrap() };
+    // Nobody probes by the clock.
+    Bench::run(Options { breaker: Some(breaker), health_interval: HOUR, ..options }, |bench| async move {
+        fail_then(&bench).await;
+        eventually("granting", || bench.shared.service.may_grant()).await;
+        assert_eq!(state(&bench), State::Closed);
         bench
     });
 }

@@ -132,9 +132,12 @@ fn a_call_that_fails_has_the_store_probed_at_once() {
         assert_eq!((service.is_hindered_by(Hindrance::Store), service.reason()), (true, Some("cut off")));
         let probes = bench.system.locks().probes();
         assert_eq!(probes.iter().map(Probe::is_ok).collect::<Vec<_>>(), [false, true]);
+        let away = bench.shared.log.read_after(0, usize::MAX).unwrap()[0].at;
         // Whoever has it probed, however bad it seems.
         bench.shared.health.probe_now();
         eventually("granting", || bench.shared.service.may_grant()).await;
+        // Clients could not show meanwhile that they are there: their time begins anew.
+        assert!(bench.shared.opened_at() > away);
         assert_eq!(bench.system.locks().health().state, BackendState::Degraded);
         bench
     });
