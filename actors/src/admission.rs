@@ -9,14 +9,12 @@
 //! which. Two namespaces that share a partition by chance share its places too.
 
 use crate::answer::Failure;
+use crate::bound::Bound;
 use lockkeeper_core::resource::PARTITIONS;
 use lockkeeper_core::{Command, Partition};
 use lockkeeper_telemetry::{Occupied, metrics};
 use parking_lot::Mutex;
 use std::sync::Arc;
-
-/// The setting that bounds the commands in work.
-const LIMIT_NAME: &str = "actors.max-commands";
 
 /// Whom a command helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +122,9 @@ impl Admission {
         drop(ledger);
         let (what, limit) = match entered {
             Ok(()) => return Ok(self.work(partition)),
-            Err(Refused::Full) => ("commands in work", max),
-            Err(Refused::Unfair { share }) => {
-                ("commands in work for one namespace while the server is busy", share)
-            }
+            Err(Refused::Full) => (Bound::Commands, max),
+            Err(Refused::Unfair { share }) => (Bound::CommandsOfNamespace, share),
         };
-        metrics().limit_refused(LIMIT_NAME);
         Err(Failure::Overloaded { what, limit })
     }
 
@@ -204,7 +199,7 @@ mod tests {
         let admission = Admission::new(1);
         let work = admission.enter(Partition(3), Class::Asks).unwrap();
         let refused = admission.enter(Partition(4), Class::Asks).unwrap_err();
-        assert_eq!(refused, Failure::Overloaded { what: "commands in work", limit: 1 });
+        assert_eq!(refused, Failure::Overloaded { what: Bound::Commands, limit: 1 });
         let again = admission.enter(Partition(3), Class::GoesOn).unwrap();
         drop(work);
         assert!(admission.enter(Partition(4), Class::Asks).is_err());

@@ -1,5 +1,6 @@
 //! What comes back to whoever asked, and the ways in which nothing does.
 
+use crate::bound::Bound;
 use crate::service::Phase;
 use crate::supervision::Quarantined;
 use lockkeeper_core::{Refusal, Reply, Resource, Timestamp};
@@ -94,7 +95,7 @@ pub enum Failure {
     #[error("overloaded: {what} (limit {limit})")]
     Overloaded {
         /// Which limit.
-        what: &'static str,
+        what: Bound,
         /// Its value.
         limit: usize,
     },
@@ -109,8 +110,8 @@ pub enum Failure {
     /// The actor of this resource panicked too often: its requests are refused for a while; nothing
     /// was granted.
     #[error(
-        "the actor of resource {} died {} times shortly before; its requests are refused for {:?}",
-        .0.resource, .0.deaths, .0.remaining
+        "the actor of resource {} died {} times shortly before; its requests are refused for {}s",
+        .0.resource, .0.deaths, .0.remaining.as_secs().max(1)
     )]
     Quarantined(Quarantined),
     /// It may have happened: ask again with the same request id.
@@ -156,9 +157,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Unavailable(cause) | StoreError::Unfit(cause) => Self::Unavailable(cause),
             StoreError::Sealed(_) => Self::Unavailable(error.to_string()),
-            StoreError::Overloaded { limit } => {
-                Self::Overloaded { what: "commits waiting for the store", limit }
-            }
+            StoreError::Overloaded { limit } => Self::Overloaded { what: Bound::Commits, limit },
             StoreError::OutcomeUnknown(cause) => Self::OutcomeUnknown(cause),
             StoreError::Damaged(what) => Self::Damaged(what),
             StoreError::Refused(what) => Self::Internal(what),

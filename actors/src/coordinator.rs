@@ -4,6 +4,7 @@
 //! commands go straight to the actor.
 
 use crate::answer::Failure;
+use crate::bound::Bound;
 use crate::engine::{Client, Submission};
 use crate::queue_actor::{QueueActor, Rest, Submit};
 use crate::resident::Kill;
@@ -89,7 +90,7 @@ impl Handler<Route> for Coordinator {
             metrics().mailbox_full("queue");
             if let Some(client) = submission.client {
                 let limit = self.shared.options.mailbox;
-                client.answer(Err(Failure::Overloaded { what: "messages waiting for one resource", limit }));
+                client.answer(Err(Failure::Overloaded { what: Bound::ResourceMailbox, limit }));
             }
         }
     }

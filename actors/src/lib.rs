@@ -37,6 +37,7 @@
 
 mod admission;
 pub mod answer;
+mod bound;
 mod breaker;
 mod coordinator;
 mod deadlines;
@@ -65,6 +66,7 @@ mod tunables;
 pub mod view;
 
 pub use answer::{Answer, Failure, HoldOnly, LastLease, RETRY_AFTER, Released, Sight, Unconfirmed};
+pub use bound::Bound;
 pub use breaker::BreakerStatus;
 pub use faults::{FAULT_DELAY_MAX, FAULT_TIMES_MAX, FaultKind, FaultPoint, PlannedFault};
 pub use health::{BackendState, Health, PROBES_KEPT, Probe};

@@ -63,8 +63,8 @@ pub struct ServeArgs {
     #[arg(long)]
     pub chaos: bool,
 
-    /// File with the callers' tokens (YAML).
-    #[arg(long, value_name = "FILE")]
+    /// File with the callers' tokens (YAML); refused by name until there are tokens.
+    #[arg(long, value_name = "FILE", hide = true)]
     pub tokens_file: Option<String>,
 
     /// Any setting by its name; may be repeated.

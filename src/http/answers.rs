@@ -5,7 +5,7 @@ use super::problem::{self, Code, Problem};
 use super::views::{LockView, LockViews, Place, ResourceView, TicketView, json, ok};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use lockkeeper_actors::{self as actors, Answer, Failure, HoldOnly, LastLease, Sight, Unconfirmed};
+use lockkeeper_actors::{self as actors, Answer, Bound, Failure, HoldOnly, LastLease, Sight, Unconfirmed};
 use lockkeeper_core::{EndReason, Ended, Former, Refusal, Reply, ResourceId, Standing, Timestamp};
 use serde::Serialize;
 
@@ -280,9 +280,9 @@ fn gone(ended: &Ended) -> Problem {
 fn hold_only(why: &HoldOnly) -> Problem {
     let detail = match &why.lease {
         Some(LastLease { expires_at: Some(at), .. }) => {
-            format!("the store is unavailable: {}; the lease ends at {} as before", why.reason, Instant(*at))
+            format!("nothing is changed now: {}; the lease ends at {} as before", why.reason, Instant(*at))
         }
-        _ => format!("the store is unavailable: {}", why.reason),
+        _ => format!("nothing is changed now: {}", why.reason),
     };
     let problem = Problem::new(&problem::BACKEND_UNAVAILABLE, detail)
         .with("phase", &why.phase.as_str())
@@ -295,6 +295,17 @@ fn hold_only(why: &HoldOnly) -> Problem {
     }
 }
 
+/// There is too much of something at once.
+pub(super) fn overloaded(what: Bound, limit: usize) -> Problem {
+    let Some(setting) = what.setting() else {
+        return Problem::new(&problem::OVERLOADED, format!("too many {what} (at most {limit})"));
+    };
+    lockkeeper_telemetry::metrics().limit_refused(setting);
+    Problem::new(&problem::OVERLOADED, format!("too many {what}: {setting} allows {limit}"))
+        .with("limit", &setting)
+        .with("value", &limit)
+}
+
 /// No answer of the actors.
 pub(super) fn failure(failure: &Failure) -> Problem {
     match failure {
@@ -302,9 +313,7 @@ pub(super) fn failure(failure: &Failure) -> Problem {
             Problem::new(&problem::BACKEND_UNAVAILABLE, format!("the store is unavailable: {cause}"))
         }
         Failure::HoldOnly(why) => hold_only(why),
-        Failure::Overloaded { what, limit } => {
-            Problem::new(&problem::OVERLOADED, format!("too many {what} (limit {limit})"))
-        }
+        Failure::Overloaded { what, limit } => overloaded(*what, *limit),
         Failure::QueueFull { limit, value } => {
             let detail = format!(
                 "{value} tickets wait already, and no more may ({limit}); cancel those that are not needed"
@@ -327,8 +336,7 @@ pub(super) fn failure(failure: &Failure) -> Problem {
         }
         Failure::SwitchedOff(by) => {
             let detail = format!(
-                "no new grants: this instance was {by}; ask another one, or turn it on again \
-                 (lockkeeper config set enabled=true)"
+                "no new grants: this instance was {by}; ask another one, or wait until it is turned on again"
             );
             Problem::new(&problem::SHUTTING_DOWN, detail)
         }
@@ -363,7 +371,7 @@ mod tests {
                 "backend_unavailable",
                 true,
             ),
-            (Failure::Overloaded { what: "clients", limit: 3 }, "overloaded", true),
+            (Failure::Overloaded { what: Bound::WaitingClients, limit: 3 }, "overloaded", true),
             (Failure::QueueFull { limit: "queue.max-tickets", value: 3 }, "queue_full", true),
             (Failure::OutcomeUnknown("no answer".into()), "outcome_unknown", true),
             (Failure::ShuttingDown, "shutting_down", true),

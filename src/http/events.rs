@@ -1,6 +1,7 @@
 //! `GET /api/v1/events`: what happens, as server-sent events.
 
 use super::Door;
+use super::answers::overloaded;
 use super::client::Client;
 use super::instant::Instant;
 use super::locks::failed;
@@ -13,10 +14,10 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
-use lockkeeper_actors::Locks;
 use lockkeeper_actors::events::{
     EventId, EventLog, LoggedEvent, Occurrence, ResumeError, SubscribeError, Subscription,
 };
+use lockkeeper_actors::{Bound, Locks};
 use lockkeeper_core::resource::NAMESPACE_MAX_BYTES;
 use lockkeeper_core::{EndReason, EventKind, Former};
 use serde::Serialize;
@@ -140,7 +141,7 @@ pub(super) async fn follow(req: HttpRequest, door: web::Data<Door>) -> Result<Ht
     let subscribed = door.locks.subscribe(after, move |event| filter.takes(event)).await.map_err(failed)?;
     let subscription = subscribed.map_err(|error| match error {
         SubscribeError::Resume(error) => gone(log, error),
-        SubscribeError::Full(_) => Problem::new(&problem::OVERLOADED, error.to_string()),
+        SubscribeError::Full(limit) => overloaded(Bound::EventStreams, limit),
     })?;
     let greeting = format!("retry: {RETRY_MILLIS}\nid: {}\n\n", log.id(after));
     let feed = Feed {

@@ -23,6 +23,9 @@ use tracing::Instrument;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// The library makes room for 16 headers, 6.6 KiB, and a request keeps it as long as it waits. Room for
+/// more than so many that are not there is given back.
+const SPARE_HEADERS_MAX: usize = 8;
 /// Where no route matched: paths that clients make up must not become series.
 const OTHER: &str = "other";
 
@@ -56,10 +59,11 @@ pub(super) fn request_id(req: &HttpRequest) -> String {
 /// Wraps everything.
 pub(super) async fn edge(
     door: web::Data<Door>,
-    req: ServiceRequest,
+    mut req: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let begun = Instant::now();
+    tighten(req.headers_mut());
     let id = RequestId::of(req.headers());
     let method = req.method().clone();
     let span = tracing::debug_span!("request", request_id = id.text(), %method, path = req.path());
@@ -109,6 +113,19 @@ pub(super) async fn edge(
     }
 }
 
+/// Gives back room that the headers do not need. Heads come back to a pool with the room they have, so
+/// that most requests find nothing to do here.
+fn tighten(headers: &mut HeaderMap) {
+    if headers.capacity() <= headers.len_keys() + SPARE_HEADERS_MAX {
+        return;
+    }
+    let mut tight = HeaderMap::with_capacity(headers.len_keys());
+    for (name, value) in std::mem::take(headers) {
+        tight.append(name, value);
+    }
+    *headers = tight;
+}
+
 /// Counts a refusal, and logs a failure of the server.
 fn note(error: &Error, status: StatusCode, id: &RequestId, method: &str, route: &str) {
     let (code, detail) = match error.as_error::<Problem>() {
@@ -128,7 +145,7 @@ fn note(error: &Error, status: StatusCode, id: &RequestId, method: &str, route: 
     };
     if code == super::problem::INTERNAL.word {
         tracing::error!(request_id, method, route, status, code, detail, "{message}");
-    } else if let Some(left_out) = QUIET.speaks(code, Instant::now()) {
+    } else if let Some(left_out) = QUIET.speaks(code, message, Instant::now()) {
         tracing::warn!(request_id, method, route, status, code, detail, left_out, "{message}");
     } else {
         tracing::debug!(request_id, method, route, status, code, detail, "{message}");
@@ -204,6 +221,29 @@ mod tests {
             let response = door.send(request).await;
             assert_eq!(response.headers().get("x-request-id").unwrap().len(), 16, "{bad:?}");
         }
+    }
+
+    #[actix_web::test]
+    async fn headers_keep_what_they_say_in_less_room() {
+        let mut headers = HeaderMap::with_capacity(16);
+        for (name, value) in
+            [("host", "a"), ("accept", "x"), ("x-forwarded-for", "1"), ("x-forwarded-for", "2")]
+        {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let all = |headers: &HeaderMap| {
+            let mut all: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            // Only values of one name have an order.
+            all.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+            all
+        };
+        let before = all(&headers);
+        tighten(&mut headers);
+        assert_eq!((all(&headers), before.len()), (before, 4));
+        let tight = headers.capacity();
+        assert!(tight <= headers.len_keys() + SPARE_HEADERS_MAX, "{tight}");
+        tighten(&mut headers);
+        assert_eq!(headers.capacity(), tight);
     }
 
     #[actix_web::test]

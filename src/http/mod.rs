@@ -136,6 +136,12 @@ impl Door {
         }
     }
 
+    /// This instance's name.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.params.instance
+    }
+
     /// The actors behind it.
     #[must_use]
     pub fn locks(&self) -> &Locks {

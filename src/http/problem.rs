@@ -91,7 +91,7 @@ codes! {
     SHUTTING_DOWN "shutting_down" 503 true "This instance gives no new grants"
         "nothing was granted; try again after Retry-After, or ask another instance. Tickets and locks stay";
     OVERLOADED "overloaded" 503 true "The server is overloaded"
-        "nothing was granted; try again after Retry-After, with growing pauses";
+        "nothing was changed; try again after Retry-After, with growing pauses. limit names the setting that was reached, if there is one";
     OUTCOME_UNKNOWN "outcome_unknown" 503 true "It may have happened"
         "send the same request again with the same request_id (or Idempotency-Key): the answer tells what became of it";
 }

@@ -10,13 +10,14 @@ const QUIET_FOR: Duration = Duration::from_secs(10);
 
 /// What was logged last of each kind, and how many were left out since.
 #[derive(Default)]
-pub(super) struct Quiet(Mutex<HashMap<&'static str, (Instant, u64)>>);
+pub(super) struct Quiet(Mutex<HashMap<(&'static str, &'static str), (Instant, u64)>>);
 
 impl Quiet {
     /// Is this one to be logged? With how many of its kind were left out before it.
-    pub(super) fn speaks(&self, kind: &'static str, now: Instant) -> Option<u64> {
+    pub(super) fn speaks(&self, code: &'static str, message: &'static str, now: Instant) -> Option<u64> {
+        let kind = (code, message);
         let mut kinds = self.0.lock();
-        match kinds.get_mut(kind) {
+        match kinds.get_mut(&kind) {
             Some((last, left_out)) if now.saturating_duration_since(*last) < QUIET_FOR => {
                 *left_out += 1;
                 None
@@ -41,11 +42,11 @@ mod tests {
     fn of_each_kind_a_line_now_and_then() {
         let quiet = Quiet::default();
         let begin = Instant::now();
-        assert_eq!(quiet.speaks("a", begin), Some(0));
-        assert_eq!(quiet.speaks("a", begin), None);
-        assert_eq!(quiet.speaks("b", begin), Some(0));
-        assert_eq!(quiet.speaks("a", begin + QUIET_FOR / 2), None);
-        assert_eq!(quiet.speaks("a", begin + QUIET_FOR), Some(2));
-        assert_eq!(quiet.speaks("a", begin + QUIET_FOR * 3), Some(0));
+        assert_eq!(quiet.speaks("a", "m", begin), Some(0));
+        assert_eq!(quiet.speaks("a", "m", begin), None);
+        assert_eq!(quiet.speaks("a", "n", begin), Some(0));
+        assert_eq!(quiet.speaks("a", "m", begin + QUIET_FOR / 2), None);
+        assert_eq!(quiet.speaks("a", "m", begin + QUIET_FOR), Some(2));
+        assert_eq!(quiet.speaks("a", "m", begin + QUIET_FOR * 3), Some(0));
     }
 }

@@ -129,7 +129,13 @@ impl Application {
         let stopping =
             actix_rt::spawn(stop_on_signal(signals, handle, Arc::clone(&self.door), self.drain_timeout));
         let reloading = actix_rt::spawn(reload_on_signal(reload, Arc::clone(&self.door)));
-        tracing::info!("listening on http://{}", self.address);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            store = self.door.locks().store_name(),
+            instance = self.door.instance(),
+            "listening on http://{}",
+            self.address
+        );
         let result = self.server.await;
         stopping.abort();
         reloading.abort();

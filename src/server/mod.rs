@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// `lockkeeper serve`.
 #[must_use]
 pub fn serve(args: &ServeArgs) -> ExitCode {
+    let small_pages = small_pages();
     let loaded = match load(args) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -44,6 +45,9 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Err(error) = small_pages {
+        tracing::debug!(%error, "huge pages stay allowed: clients that wait cost more memory");
+    }
     let again = args.clone();
     let reread = Box::new(move || settings::load_again(&again));
     let live = Arc::new(LiveSettings::new(loaded, Some(reread), Some(log_level)));
@@ -58,4 +62,13 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The allocator asks for huge pages where the system gives them. In those, everything is resident that
+/// lies between what is used, such as the buffers of connections on which nothing comes: twice the memory
+/// of a client that waits. Pages that were touched before this is called stay as they are.
+fn small_pages() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true)?;
+    Ok(())
 }

@@ -95,6 +95,10 @@ async fn what_is_known_is_shown_as_unconfirmed_and_nothing_is_denied() {
         is_unavailable(&client.get(&format!("/api/v1/tickets/{id}?wait=50ms")).await);
         is_unavailable(&client.get(&format!("/api/v1/tickets/{id}/why")).await);
     }
+    let nobody_has = ended["resource"]["id"].as_str().unwrap();
+    for lacking in [&format!("/api/v1/queues/{nobody_has}"), "/api/v1/why?namespace=acme/infra&pull=77"] {
+        is_unavailable(&client.get(lacking).await);
+    }
     let why = client.get(&format!("/api/v1/tickets/{}/why", ticket["id"].as_str().unwrap())).await;
     assert_eq!(why.status, 200, "{}", why.text);
     for list in ["/api/v1/locks", "/api/v1/tickets", "/api/v1/queues", "/api/v1/stats"] {
@@ -112,6 +116,7 @@ async fn what_is_known_is_shown_as_unconfirmed_and_nothing_is_denied() {
     assert_eq!(show(&client, &lock["id"]).await.body["lock"]["expires_at"], lock["expires_at"]);
     assert_eq!(show(&client, &ended["id"]).await.what(), (410, "released"));
     assert_eq!(client.poll(&ticket, "").await.ticket()["position"], 1);
+    is_problem(&client.get(&format!("/api/v1/queues/{nobody_has}")).await, 404, "not_found");
 }
 
 #[tokio::test]

@@ -229,3 +229,34 @@ async fn event_streams_of_a_client_are_bounded() {
     })
     .await;
 }
+
+/// What is bounded for all clients together says so in the same way.
+#[tokio::test]
+async fn bounds_of_the_whole_server_are_named_and_counted() {
+    let (server, _file) = with_settings("http: {max-waiting: 1}\nevents: {max-subscribers: 1}\n");
+    let client = server.client();
+    let lock = client.lock("a", "holder", json!({})).await;
+    let ticket = client.queue("a", "polls", json!({})).await;
+    let mut waiting = Raw::connect(server.address()).await;
+    waiting.post("/api/v1/locks", &acquire_body("a", "waits", json!({"queue": true, "wait": "50s"}))).await;
+    eventually("it waits in the queue", async || {
+        (client.queues().await[0]["tickets_total"] == json!(2)).then_some(())
+    })
+    .await;
+    let _stream = EventStream::open(&client, "", None).await;
+    for (reply, limit) in [
+        (client.poll(&ticket, "1s").await, "http.max-waiting"),
+        (client.get("/api/v1/events").await, "events.max-subscribers"),
+    ] {
+        is_problem(&reply, 503, "overloaded");
+        assert_eq!(
+            (&reply.body["limit"], &reply.body["value"]),
+            (&json!(limit), &json!(1)),
+            "{}",
+            reply.text
+        );
+        assert!(reply.body["detail"].as_str().unwrap().contains(limit), "{}", reply.text);
+        assert!(refusals(&client, limit).await >= 1.0, "{limit}");
+    }
+    assert_eq!(client.release(&lock).await.status, 200);
+}

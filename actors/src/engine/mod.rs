@@ -15,6 +15,7 @@ mod tests;
 mod waiters;
 
 use crate::answer::{Answer, Failure};
+use crate::bound::Bound;
 use answering::first_told;
 use lockkeeper_core::command::ClientGone;
 use lockkeeper_core::{
@@ -275,7 +276,7 @@ impl<C: Client> Engine<C> {
     /// Takes a command in. Call [`Engine::step`] afterwards.
     pub fn submit(&mut self, submission: Submission<C>) {
         if self.inbox.len() >= INBOX_MAX {
-            let what = "commands waiting for one resource";
+            let what = Bound::ResourceInbox;
             self.refuse(submission, &Failure::Overloaded { what, limit: INBOX_MAX });
             return;
         }
@@ -594,10 +595,7 @@ impl<C: Client> Engine<C> {
         if self.conflicts > CONFLICTS_MAX {
             self.conflicts = 0;
             self.reload = true;
-            self.fail_inbox(&Failure::Overloaded {
-                what: "conflicting commits of one resource",
-                limit: CONFLICTS_MAX as usize,
-            });
+            self.fail_inbox(&Failure::Overloaded { what: Bound::Conflicts, limit: CONFLICTS_MAX as usize });
         }
     }
 

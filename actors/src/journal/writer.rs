@@ -54,6 +54,8 @@ pub(super) struct Writer {
     next_number: u64,
     /// Accepted releases that the file holds, those that are done with included.
     held: usize,
+    /// It was said that it cannot be written: clients try again and again.
+    failing: bool,
 }
 
 impl Writer {
@@ -65,7 +67,7 @@ impl Writer {
         next_number: u64,
     ) -> Self {
         let held = book.len();
-        Self { file, book, jobs, limit, next_number, held }
+        Self { file, book, jobs, limit, next_number, held, failing: false }
     }
 
     /// Works until it is told to close or nobody can ask any more.
@@ -153,11 +155,18 @@ impl Writer {
             return Ok(());
         }
         let failure = match self.file.append(records) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                self.failing = false;
+                return Ok(());
+            }
             Err(failure) => failure,
         };
         let (Unwritten::Nothing(cause) | Unwritten::Unknown(cause)) = &failure;
-        tracing::error!(error = %cause, "the journal of releases cannot be written");
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(error = %cause, "the journal of releases still cannot be written");
+        } else {
+            tracing::error!(error = %cause, "the journal of releases cannot be written");
+        }
         let cause = cause.to_string();
         if matches!(failure, Unwritten::Unknown(_)) && !self.compact() {
             return Err(NotAccepted::Unknown(cause));

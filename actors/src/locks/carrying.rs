@@ -3,6 +3,7 @@
 use super::{Locks, fresh_nonce, span};
 use crate::admission::Class;
 use crate::answer::{Answer, Failure};
+use crate::bound::Bound;
 use crate::coordinator::Route;
 use crate::engine::{Client, Submission};
 use crate::queue_actor::{EndWait, Forget, QueueActor, Submit};
@@ -187,14 +188,14 @@ impl Locks {
                 Err(SendError::Closed(Submit(submission))) => submission,
                 Err(SendError::Full(Submit(submission))) => {
                     metrics().mailbox_full("queue");
-                    return Err((submission, Some(overloaded("messages waiting for one resource"))));
+                    return Err((submission, Some(overloaded(Bound::ResourceMailbox))));
                 }
             },
         };
         let coordinator = &self.inner.coordinators[self.shared().shard_of(id)];
         coordinator.try_send(Route { id, submission }).map_err(|(Route { submission, .. }, why)| {
             let failure = match why {
-                Unreached::Full => Some(overloaded("messages waiting for a coordinator")),
+                Unreached::Full => Some(overloaded(Bound::CoordinatorMailbox)),
                 Unreached::Stopped => Some(Failure::ShuttingDown),
                 Unreached::Dead => None,
             };
@@ -207,7 +208,7 @@ impl Locks {
         let waiting = &self.inner.waiting;
         if waiting.fetch_add(1, Ordering::Relaxed) >= limit {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Failure::Overloaded { what: "clients waiting for a grant", limit });
+            return Err(Failure::Overloaded { what: Bound::WaitingClients, limit });
         }
         Ok(WaitingPlace { waiting, _counted: metrics().waiting_client() })
     }
@@ -244,7 +245,7 @@ impl Locks {
             answer = again;
         }
         let limit = CONFIRMATIONS_MAX as usize;
-        Err(Failure::Overloaded { what: "confirmations of one answer", limit }.of_repetition())
+        Err(Failure::Overloaded { what: Bound::Confirmations, limit }.of_repetition())
     }
 }
 

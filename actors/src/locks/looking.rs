@@ -2,6 +2,7 @@
 
 use super::{Locks, span};
 use crate::answer::Failure;
+use crate::bound::Bound;
 use crate::breaker::BreakerStatus;
 use crate::events::{EventLog, Filter, LoggedEvent, Subscribe, SubscribeError, Subscription};
 use crate::health::{Health, Probe};
@@ -194,6 +195,6 @@ impl Locks {
             tokio::time::sleep(SUBSCRIPTION_PAUSE).await;
         }
         let limit = self.shared().options.mailbox;
-        Err(Failure::Overloaded { what: "messages waiting for the event hub", limit })
+        Err(Failure::Overloaded { what: Bound::HubMailbox, limit })
     }
 }

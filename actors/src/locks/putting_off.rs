@@ -2,6 +2,7 @@
 
 use super::Locks;
 use crate::answer::{Failure, Released, Unconfirmed};
+use crate::bound::Bound;
 use crate::faults::FaultPoint;
 use crate::journal::NotAccepted;
 use lockkeeper_core::{EntryId, Reply};
@@ -51,12 +52,8 @@ impl Locks {
             NotAccepted::None => {
                 self.hold_only(partition, Some("releases are not kept while the store is away".into()), None)
             }
-            NotAccepted::Full { limit } => {
-                Failure::Overloaded { what: "releases that wait for the store to come back", limit }
-            }
-            NotAccepted::Busy { limit } => {
-                Failure::Overloaded { what: "releases that wait to be written down", limit }
-            }
+            NotAccepted::Full { limit } => Failure::Overloaded { what: Bound::PendingReleases, limit },
+            NotAccepted::Busy { limit } => Failure::Overloaded { what: Bound::UnwrittenReleases, limit },
             NotAccepted::Unwritten(cause) => {
                 let cause = format!("the release could not be written down: {cause}");
                 self.hold_only(partition, Some(cause), None)

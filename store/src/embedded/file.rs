@@ -152,7 +152,13 @@ fn open_checked(path: &Path, file: File, opening: &Opening) -> Result<Opened, Op
         .map_err(|row| OpenError::damaged(path, row.0))?;
     if opening.writable {
         if repaired.load(Ordering::Relaxed) {
-            tracing::info!(path = %path.display(), "the database was not closed in order; it was recovered");
+            let path = path.display();
+            if opening.distrust_cache {
+                // It was this process that gave it up after a failure.
+                tracing::debug!(%path, "the database was recovered after a failure");
+            } else {
+                tracing::info!(%path, "the database was not closed in order; it was recovered");
+            }
         }
         disk.release().map_err(OpenError::io(path))?;
     }

@@ -381,7 +381,13 @@ impl Writer {
     /// Opens the file again after a failed batch, finds out what became of the batch, answers it.
     fn recover(&mut self, batch: &mut Vec<Job>, cause: StoreError) {
         let failed_at = self.stage;
-        tracing::error!(path = %self.shared.path.display(), error = %cause, ?failed_at, "a batch of commits failed");
+        let path = self.shared.path.display();
+        if self.pause.is_none() {
+            tracing::error!(%path, error = %cause, ?failed_at, "a batch of commits failed");
+        } else {
+            // A disk that is full stays so for a while: that was said.
+            tracing::debug!(%path, error = %cause, ?failed_at, "a batch of commits failed again");
+        }
         let reopened = self.reopen();
         match (&reopened, failed_at) {
             (Ok(last_stamp), Stage::Committing { stamp }) if *last_stamp == stamp => self.answer(batch),
