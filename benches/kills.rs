@@ -160,10 +160,11 @@ pub(crate) async fn outage() {
         return;
     };
     let server = ready(&redis).await;
-    let mut client = Client::connect(server.address).await;
     for round in 1..=ROUNDS {
         redis.stop();
         tokio::time::sleep(OUTAGE).await;
+        // Idle connections do not last that long.
+        let mut client = Client::connect(server.address).await;
         redis.start_again();
         let back = Instant::now();
         let (mut healthy, mut can_grant) = (None, None);
