@@ -18,7 +18,7 @@ async fn is_off(client: &Client, by: &str) {
     let refused = client.acquire("free", "me", json!({})).await;
     is_problem(&refused, 503, "shutting_down");
     let detail = refused.body["detail"].as_str().unwrap();
-    assert!(detail.contains(by) && detail.contains("config set enabled=true"), "{detail}");
+    assert!(detail.contains(by) && detail.contains("until it is turned on again"), "{detail}");
     assert!(!refused.header("retry-after").is_empty() && refused.header("connection") == "close");
     let queued = client.acquire("free", "me", json!({"queue": true, "wait": "10s"})).await;
     is_problem(&queued, 503, "shutting_down");
