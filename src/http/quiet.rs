@@ -10,7 +10,10 @@ const QUIET_FOR: Duration = Duration::from_secs(10);
 
 /// What was logged last of each kind, and how many were left out since.
 #[derive(Default)]
-pub(super) struct Quiet(Mutex<HashMap<(&'static str, &'static str), (Instant, u64)>>);
+pub(super) struct Quiet(Mutex<HashMap<Kind, (Instant, u64)>>);
+
+/// A code with the words it is logged with.
+type Kind = (&'static str, &'static str);
 
 impl Quiet {
     /// Is this one to be logged? With how many of its kind were left out before it.

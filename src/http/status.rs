@@ -437,7 +437,7 @@ mod tests {
             (StoreError::Refused("a mistake".into()), 500, "internal"),
             (StoreError::Unavailable("disk full".into()), 503, "backend_unavailable"),
         ] {
-            door.store.fail(Some(error));
+            door.store.fail_calls(error);
             for (path, body) in [("/api/v1/locks", &door.ask("b", "two")), (&*renew.0, &renew.1)] {
                 let request = TestRequest::post().uri(path).set_json(body);
                 let response = door.send(request).await;
@@ -447,7 +447,7 @@ mod tests {
                 assert_eq!(code(&serde_json::from_slice(&body).unwrap()), word, "{path}");
             }
         }
-        // The probe may have met an earlier one of them.
+        door.store.fail(Some(StoreError::Unavailable("disk full".into())));
         let ready = loop {
             let (status, ready) = door.get("/readyz").await;
             if ready["reason"] == "disk full" {

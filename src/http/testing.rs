@@ -17,6 +17,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 type Answering = Pin<Box<dyn Future<Output = Result<ServiceResponse<BoxBody>, Error>>>>;
@@ -53,11 +54,19 @@ impl Audit for TestAudit {
 pub(super) struct TestStore {
     inner: Arc<EmbeddedStore>,
     outage: Mutex<Option<StoreError>>,
+    /// Calls fail, and probes do not: the server goes on asking it.
+    calls_only: AtomicBool,
 }
 
 impl TestStore {
     pub(super) fn fail(&self, error: Option<StoreError>) {
+        self.calls_only.store(false, Ordering::SeqCst);
         *self.outage.lock() = error;
+    }
+
+    pub(super) fn fail_calls(&self, error: StoreError) {
+        self.calls_only.store(true, Ordering::SeqCst);
+        *self.outage.lock() = Some(error);
     }
 
     fn or<'a, T: 'a>(
@@ -93,7 +102,7 @@ impl Store for TestStore {
     }
 
     fn probe(&self) -> StoreFuture<'_, Result<(), StoreError>> {
-        self.or(self.inner.probe())
+        if self.calls_only.load(Ordering::SeqCst) { self.inner.probe() } else { self.or(self.inner.probe()) }
     }
 }
 
@@ -119,7 +128,8 @@ impl TestDoor {
     async fn start_as(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let inner = EmbeddedStore::open(EmbeddedOptions::new(dir.path())).unwrap();
-        let store = Arc::new(TestStore { inner, outage: Mutex::default() });
+        let store =
+            Arc::new(TestStore { inner, outage: Mutex::default(), calls_only: AtomicBool::new(false) });
         let health_interval = Duration::from_millis(10);
         let options = Options { instance: "test".into(), health_interval, ..options };
         let system = System::start(Arc::clone(&store) as Arc<dyn Store>, options).await.unwrap();

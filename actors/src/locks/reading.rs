@@ -25,9 +25,10 @@ impl Locks {
         }
     }
 
-    /// The lease of a lock as it was last known.
+    /// The lease of a lock as it was last known. A lock that nobody had fetched yet had none: what
+    /// stood there was until when it could be fetched, and its lease, if it was since, may end before.
     pub(super) fn last_lease(&self, lock: EntryId) -> Option<LastLease> {
-        let (_, copy) = self.copy_of(lock)?;
+        let (_, copy) = self.copy_of(lock).filter(|(_, copy)| !copy.is_reserved())?;
         let partition = lock.resource.partition();
         let now = self.shared().store.now_in(partition);
         Some(LastLease { expires_at: copy.expires_at, as_of: self.as_of_in(partition, now) })

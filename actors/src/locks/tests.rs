@@ -550,3 +550,23 @@ fn parked_clients_are_bounded_and_let_go_when_the_server_stops() {
         bench
     });
 }
+
+/// Until when a lock can be fetched is no lease: whoever has fetched it since has one that may end
+/// before, and the view need not have heard of it.
+#[test]
+fn a_refused_renewal_names_no_time_that_was_never_a_lease() {
+    run(async |bench| {
+        let (entry, lock) = bench.lock("a", "one").await;
+        let (queued, _) = bench.ticket("a", "two").await;
+        let released = bench.locks().release(entry, lock.token, fresh_nonce()).await;
+        assert!(matches!(released, Ok(Released::Now(_))), "{released:?}");
+        let (_, granted) = bench.locks().copy_of(queued).unwrap();
+        assert!(granted.is_reserved() && granted.expires_at.is_some(), "{granted:?}");
+        bench.away().await;
+        let refused = bench.locks().renew(queued, granted.token, None).await.unwrap_err();
+        assert_eq!(is_hold_only(&refused).lease, None);
+        bench.back();
+        bench.grants().await;
+        bench
+    });
+}
