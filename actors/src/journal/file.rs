@@ -83,6 +83,15 @@ pub(super) struct JournalFile {
     pub(super) faults: std::sync::Arc<super::faults::Faults>,
 }
 
+impl Drop for JournalFile {
+    fn drop(&mut self) {
+        // Closing it is not enough: a child that is being started has it open, too, until it runs.
+        if let Some(Err(error)) = self.file.as_ref().map(File::unlock) {
+            tracing::debug!(%error, "the lock of the journal goes with the process");
+        }
+    }
+}
+
 /// Calls that a test has fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {

@@ -16,7 +16,7 @@ const TEXT_MAX_BYTES: u64 = 64;
 /// Holds the data directory until it is dropped.
 #[derive(Debug)]
 pub(super) struct DirLock {
-    _file: File,
+    file: File,
 }
 
 impl DirLock {
@@ -44,7 +44,16 @@ impl DirLock {
         if let Err(error) = sign(&mut file) {
             tracing::debug!(path = %path.display(), %error, "cannot note the process id in the lock file");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing it is not enough: a child that is being started has it open, too, until it runs.
+        if let Err(error) = self.file.unlock() {
+            tracing::debug!(%error, "the lock of the data directory goes with the process");
+        }
     }
 }
 
