@@ -5,13 +5,18 @@ use crate::support::{eventually, is_problem};
 use lockkeeper_store::testing::{Direction, Proxy};
 use serde_json::json;
 
+/// A call of the store that was under way when an instance was stopped, a probe for example, is not
+/// given up when it wakes up: what is tested is what it says of leases.
+const PATIENT: [&str; 4] =
+    ["store-call-timeout=5s", "settle-window=6s", "settle-max=6s", "presence-lease=6s"];
+
 /// A grant that was made for its waiting client is gone when it wakes up: it is not handed out.
 #[tokio::test]
 async fn a_grant_that_went_to_the_next_is_not_handed_out_late() {
     let ground = Ground::start().await;
-    let settings = ["queue.abandon-after=1s"];
-    let one = ground.instance_with("one", &settings).await;
-    let other = ground.instance_with("other", &settings).await;
+    let abandons = "queue.abandon-after=1s";
+    let one = ground.instance_with("one", &[&PATIENT[..], &[abandons]].concat()).await;
+    let other = ground.instance_with("other", &[abandons]).await;
     ground.followed_by(2).await;
     let held = other.lock("p", "first", json!({"ttl": "1h"})).await;
     let sleeps = one.acquires("p", "sleeper", json!({"queue": true, "wait": "20s", "request_id": "r-1"}));
@@ -35,7 +40,7 @@ async fn a_grant_that_went_to_the_next_is_not_handed_out_late() {
 async fn a_lease_that_ended_meanwhile_is_not_confirmed() {
     let ground = Ground::start().await;
     // A request that was read late is no slow client.
-    let one = ground.instance_with("one", &["http.header-timeout=30s"]).await;
+    let one = ground.instance_with("one", &[&PATIENT[..], &["http.header-timeout=30s"]].concat()).await;
     let other = ground.instance("other").await;
     let held = one.lock("p", "first", json!({"ttl": "500ms", "request_id": "r-1"})).await;
     one.pause();
@@ -69,8 +74,7 @@ async fn a_grant_that_was_heard_of_late_is_not_confirmed() {
     let ground = Ground::start().await;
     let proxy = Proxy::start(ground.redis.port());
     // It must not give the answer up before it stops.
-    let patient = ["store-call-timeout=5s", "settle-window=6s", "settle-max=6s", "presence-lease=6s"];
-    let one = Instance::launch("one", &[proxy.url()], &patient);
+    let one = Instance::launch("one", &[proxy.url()], &PATIENT);
     one.grants().await;
     let other = ground.instance("other").await;
     // Its document is known, so that the first that is asked of Redis is the commit.
